@@ -1,0 +1,33 @@
+"""Second derivatives of a loss: the surface under a model, and what kind of point it stands on."""
+
+from lib.hessian.critical_point import (
+    CriticalPoint,
+    Escape,
+    Shares,
+    classify,
+    escape_direction,
+    shares,
+)
+from lib.hessian.dense import gradient, hessian, hvp
+from lib.hessian.lanczos import Eigenpairs, eigenpairs
+from lib.hessian.operator import HessianOperator
+from lib.hessian.spectrum import SpectralDensity, Trace, spectral_density, trace
+
+__all__ = [
+    "CriticalPoint",
+    "Eigenpairs",
+    "Escape",
+    "HessianOperator",
+    "Shares",
+    "SpectralDensity",
+    "Trace",
+    "classify",
+    "eigenpairs",
+    "escape_direction",
+    "gradient",
+    "hessian",
+    "hvp",
+    "shares",
+    "spectral_density",
+    "trace",
+]

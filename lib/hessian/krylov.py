@@ -1,0 +1,119 @@
+"""An orthonormal basis grown by products H v, and H seen through it."""
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import LinearOperator
+
+BLOCK = 32  # basis vectors stored together, so that memory grows with use and nothing is copied
+
+
+class KrylovSpace:
+    r"""The space spanned by start vectors s, H s, H² s, … with an orthonormal basis V of rows.
+
+    Vector by vector, V is multiplied by H, and what is new in H v joins V. The matrix
+    :math:`T = V H V^\top` over the multiplied vectors holds the Ritz pairs: where
+    :math:`T c = \vartheta c`, the vector :math:`V^\top c` approximates an eigenvector, with a
+    residual exactly as long as the part of :math:`H V^\top c` outside the multiplied vectors.
+    One start vector makes this the Lanczos iteration.
+
+    Args:
+        product: maps v (d,) to H v (d,).
+        starts: start vectors in rows (b, d), linearly independent.
+        seed: of the random directions taken when the space is closed under H.
+    """
+
+    def __init__(self, product, starts, seed=0):
+        self.product, self.seed = product, seed
+        self.blocks = []  # the basis
+        self.count = 0  # vectors in the basis
+        self.size = 0  # of these, multiplied by H
+        self.columns = []  # V H v for each multiplied v
+        for start in starts:
+            self._append(start)
+
+    @property
+    def closed(self):
+        """True when H maps the space into itself: every basis vector has been multiplied."""
+        return self.size == self.count
+
+    def grow(self):
+        """Multiply the next basis vector by H; from a closed space, a random new direction."""
+        if self.closed:
+            self._append(random_rows(1, self.blocks[0][0], self.seed + self.count)[0])
+        w = self.product(self.blocks[self.size // BLOCK][self.size % BLOCK])
+        if not w.isfinite().all():
+            raise ValueError("H v is not finite")
+        self.size += 1
+        length = w.norm().item()
+        column, w = self._split(w)
+        left = w.norm().item()
+        if self.count < len(w) and left > 10 * torch.finfo(w.dtype).eps * len(w) ** 0.5 * length:
+            self._append(w)
+            column = np.append(column, left)
+        self.columns.append(column)
+
+    def ritz(self):
+        """Ritz values ascending (size,), their c in columns (size, size), residuals (size,)."""
+        T = np.zeros((self.count, self.size))
+        for i, column in enumerate(self.columns):
+            T[: len(column), i] = column
+        evals, c = np.linalg.eigh(T[: self.size])  # from the lower triangle, which is complete
+        return evals, c, np.linalg.norm(T[self.size :] @ c, axis=0)
+
+    def combine(self, c):
+        """The vectors V^T c, as rows (k, d), for c in columns (size, k)."""
+        rows = 0
+        for i, block in enumerate(self.blocks[: -(-len(c) // BLOCK)]):
+            part = torch.as_tensor(c[i * BLOCK : (i + 1) * BLOCK].T).to(block)
+            rows = rows + part @ block[: part.shape[1]]
+        return rows
+
+    def _append(self, w):
+        if self.count % BLOCK == 0:
+            self.blocks.append(w.new_empty(BLOCK, len(w)))
+        w = self._split(w / w.norm())[1]
+        self.blocks[-1][self.count % BLOCK] = w / w.norm()
+        self.count += 1
+
+    def _split(self, w):
+        """The coefficients V w and the rest w - V^T V w, orthogonal to V to rounding."""
+        column, after = np.zeros(self.count), w.norm().item()
+        for _ in range(2):  # twice is enough (Giraud et al., 2005), and often once is
+            before, coefficients = after, []
+            for i, block in enumerate(self.blocks):
+                rows = block[: max(0, self.count - i * BLOCK)]
+                coefficients.append(rows @ w)
+                w = torch.addmv(w, rows.T, coefficients[-1], alpha=-1)
+            if coefficients:
+                column += torch.cat(coefficients).double().cpu().numpy()
+            after = w.norm().item()
+            if after > 0.7 * before:
+                break
+        return column, w
+
+
+def as_product(H):
+    """The map v -> H v on tensors, and a tensor with H's length, dtype and device.
+
+    H may be a square tensor or array, a SciPy ``LinearOperator``, or one with a ``product`` of its
+    own on tensors (a ``HessianOperator``).
+    """
+    if isinstance(H, np.ndarray):
+        H = torch.as_tensor(H)
+    if not isinstance(H, torch.Tensor | LinearOperator):
+        raise TypeError(f"H must be a tensor, array or LinearOperator, got {type(H).__name__}")
+    if len(H.shape) != 2 or H.shape[0] != H.shape[1] or not H.shape[0]:
+        raise ValueError(f"H must be square and not empty, got shape {tuple(H.shape)}")
+    if isinstance(H, torch.Tensor):
+        H = H.detach() if H.is_floating_point() else H.double()
+        return H.mv, H[0]
+    if hasattr(H, "product"):
+        return H.product, H.like
+    dtype = torch.float32 if H.dtype == np.float32 else torch.float64
+    return lambda v: torch.as_tensor(H @ v.numpy()), torch.empty(H.shape[0], dtype=dtype)
+
+
+def random_rows(n, like, seed):
+    """n Gaussian vectors shaped as ``like``, in rows; the same on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, len(like), generator=generator, dtype=like.dtype).to(like.device)

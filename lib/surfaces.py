@@ -1,0 +1,110 @@
+"""Loss surfaces small enough to draw: each maps points (..., d) to losses (...)."""
+
+import torch
+
+
+def toy_network(theta):
+    r"""Squared error of the smallest deep network, y = w1 w2 x at x = 1 with label 1.
+
+    .. math:: L(w_1, w_2) = (1 - w_1 w_2)^2
+
+    A saddle at the origin and a curve of minima w1 w2 = 1 (the example of Hung-yi Lee's lectures).
+
+    Args:
+        theta: points (w1, w2), shape (..., 2).
+
+    Returns:
+        Losses, shape (...).
+
+    >>> toy_network(torch.tensor([[0.0, 0.0], [2.0, 0.5]]))
+    tensor([1., 0.])
+    """
+    w1, w2 = theta.unbind(-1)
+    return (1 - w1 * w2) ** 2
+
+
+def monkey_saddle(theta):
+    r"""Three valleys and three ridges meeting where the whole Hessian is zero.
+
+    .. math:: L(x, y) = x^3 - 3 x y^2
+
+    Args:
+        theta: points (x, y), shape (..., 2).
+
+    Returns:
+        Losses, shape (...).
+
+    >>> monkey_saddle(torch.tensor([1.0, 1.0]))
+    tensor(-2.)
+    """
+    x, y = theta.unbind(-1)
+    return x**3 - 3 * x * y**2
+
+
+def rosenbrock(theta):
+    r"""A curved valley with its one minimum at (1, 1) (Rosenbrock, 1960).
+
+    .. math:: L(x, y) = (1 - x)^2 + 100 (y - x^2)^2
+
+    Args:
+        theta: points (x, y), shape (..., 2).
+
+    Returns:
+        Losses, shape (...).
+
+    >>> rosenbrock(torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+    tensor([0., 1.])
+    """
+    x, y = theta.unbind(-1)
+    return (1 - x) ** 2 + 100 * (y - x**2) ** 2
+
+
+def quadratic(H):
+    r"""The bowl, ridge or saddle whose Hessian is H everywhere.
+
+    .. math:: L(\theta) = \tfrac12\, \theta^\top H \theta
+
+    Args:
+        H: symmetric matrix (d, d), or its diagonal (d,).
+
+    Returns:
+        A surface: points (..., d) -> losses (...).
+
+    Raises:
+        ValueError: H is neither a vector nor a symmetric matrix.
+
+    >>> quadratic(torch.tensor([2.0, -4.0]))(torch.tensor([1.0, 1.0]))
+    tensor(-1.)
+    """
+    if H.ndim == 1:
+        H = torch.diag(H)
+    if H.ndim != 2 or H.shape[0] != H.shape[1] or not torch.allclose(H, H.T):
+        raise ValueError(f"H must be (d,) or a symmetric (d, d), got shape {tuple(H.shape)}")
+    return lambda theta: 0.5 * ((theta @ H) * theta).sum(-1)
+
+
+def line_fit(x, y):
+    r"""Squared error, summed, of the line y = b + w x through given points.
+
+    .. math:: L(b, w) = \sum_n (y_n - b - w x_n)^2
+
+    Args:
+        x, y: the points, each of shape (n,).
+
+    Returns:
+        A surface: points (b, w) of shape (..., 2) -> losses (...).
+
+    Raises:
+        ValueError: x and y are not two vectors of one length.
+
+    >>> line_fit(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 3.0]))(torch.tensor([1.0, 2.0]))
+    tensor(0.)
+    """
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(f"x and y must be (n,) alike, got {tuple(x.shape)} and {tuple(y.shape)}")
+
+    def loss(theta):
+        b, w = theta.unsqueeze(-1).unbind(-2)
+        return ((y - b - w * x) ** 2).sum(-1)
+
+    return loss

@@ -1,0 +1,85 @@
+# make book | serve | test | lint | format | bench | lock | clean
+# Variables: PYTHON=python3.12 (any Python >= 3.11), TORCH_INDEX=<address of a PyTorch wheel index>,
+# PORT=8000 (for serve).
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+PORT ?= 8000
+
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+PY := $(VENV)/Scripts/python.exe
+else
+PY := $(VENV)/bin/python
+endif
+READY := $(VENV)/.ready
+BROKEN := .venv-incomplete
+
+TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' constraints.txt)
+PIP := $(PY) -m pip install --disable-pip-version-check
+BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
+
+.DEFAULT_GOAL := book
+.DELETE_ON_ERROR:
+.PHONY: setup book serve test test-unit test-notebooks test-site lint format bench lock clean
+
+setup: $(READY)
+
+# The stamp is written last, and BROKEN marks an installation that was cut off: it is begun afresh.
+$(READY): constraints.txt pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and \
+	'Python 3.11 or newer is needed, this is ' + sys.version.split()[0] + '; try make PYTHON=...')"
+	@if [ -e $(BROKEN) ]; then rm -rf $(VENV); fi
+	@touch $(BROKEN)
+	@if [ ! -e $(PY) ]; then echo "Creating $(VENV)"; $(PYTHON) -m venv $(VENV); fi
+	@echo "Installing what constraints.txt locks ($(TORCH) first; this takes some minutes)"
+	@$(PIP) $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") -c constraints.txt $(TORCH)
+	@$(PIP) --quiet -c constraints.txt setuptools
+	@$(PIP) --quiet -c constraints.txt --no-build-isolation --editable ".[book,test]"
+	@$(PY) -m pip check
+	@touch $(READY) && rm -f $(BROKEN)
+
+book: $(READY)
+	@$(PY) book/build.py
+
+serve: book
+	@echo "http://localhost:$(PORT)/ (stop it with Ctrl-C)"
+	@$(PY) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+test: $(READY)
+	@if $(MAKE) --no-print-directory --keep-going test-unit test-notebooks test-site; \
+	then echo "make test: everything passed"; \
+	else echo "make test: FAILED, see the summaries above"; exit 1; fi
+
+test-unit: $(READY)
+	$(PY) -m pytest -q --ignore=tests/test_site.py
+
+test-notebooks: $(READY)
+	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=300 chapters
+
+test-site: $(READY)
+	$(PY) book/build.py
+	$(PY) -m pytest -q tests/test_site.py
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) book/clean_notebooks.py --check
+
+format: $(READY)
+	$(PY) book/clean_notebooks.py
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: $(READY)
+	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(PY) "$$script"; done
+
+# torch stays at the version named in constraints.txt until one asks: make lock TORCH=torch==X.Y.Z
+lock: $(READY)
+	@$(PIP) --quiet uv
+	@printf '%s\n' '$(TORCH)' 'setuptools>=77' | $(PY) -m uv pip compile pyproject.toml - \
+	--all-extras --universal --fork-strategy fewest --python-version 3.11 --upgrade \
+	--no-annotate --quiet --custom-compile-command "make lock" --output-file constraints.txt
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis

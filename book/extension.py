@@ -1,0 +1,64 @@
+"""What the website needs and plain configuration cannot say, as a Sphinx extension."""
+
+import hashlib
+import re
+import shutil
+from importlib.metadata import distribution
+from pathlib import Path
+
+from sphinx.util import logging
+
+MATHJAX = "sphinx-mathjax-offline"
+MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")
+ROOT = Path(__file__).resolve().parent.parent
+
+logger = logging.getLogger(__name__)
+
+
+def mathjax_folder():
+    """The folder of MathJax's files inside the installed package that carries them."""
+    package = distribution(MATHJAX)
+    script = next(f for f in package.files if f.match("mathjax/tex-chtml.js"))
+    return Path(package.locate_file(script)).parent
+
+
+def copy_mathjax(app, exception):
+    """Put MathJax beside the built pages, so that no page asks another host for it."""
+    if exception or app.builder.format != "html":
+        return
+    source = mathjax_folder()
+    for part in MATHJAX_PARTS:
+        target = Path(app.outdir) / "_static" / "mathjax" / part
+        if (source / part).is_dir():
+            shutil.copytree(source / part, target, dirs_exist_ok=True)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / part, target)
+    version = re.search(r'VERSION="(3[\d.]*)"', (source / "tex-chtml.js").read_text("utf8"))[1]
+    logger.info("MathJax %s copied from %s %s", version, MATHJAX, distribution(MATHJAX).version)
+
+
+def execution_key():
+    """A hash of what notebooks run on besides their own cells: lib and the locked packages."""
+    digest = hashlib.sha256()
+    files = [ROOT / "constraints.txt"]
+    files += [f for f in (ROOT / "lib").rglob("*") if f.suffix in {".py", ".mplstyle"}]
+    for file in sorted(files):
+        digest.update(file.relative_to(ROOT).as_posix().encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def choose_cache(app, config):
+    """Keep executed notebooks apart for each state of lib: jupyter-cache sees only their cells.
+
+    Sphinx reads all pages again when this value changes.
+    """
+    folder = Path(app.outdir).parent / "executed"
+    config.nb_execution_cache_path = str(folder / execution_key())
+
+
+def setup(app):
+    app.connect("config-inited", choose_cache)
+    app.connect("build-finished", copy_mathjax)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

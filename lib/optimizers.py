@@ -1,0 +1,273 @@
+r"""Every optimizer of the course is one line, and this file is that line.
+
+.. math:: \theta^{t+1} = \theta^t - \frac{\eta^t}{\sigma^t} m^t
+
+m is a direction, sigma a scale for each parameter, eta the learning rate at step t = 0, 1, ...
+`OneLine` takes the step; the five named optimizers only choose m and sigma:
+
+===============  =================  =======================
+optimizer        m                  sigma, the root of
+===============  =================  =======================
+GradientDescent  gradient g         1
+Momentum         momentum * m + g   1
+Adagrad          g                  mean (or sum) of all g²
+RMSProp          g                  running mean of g²
+Adam             running mean of g  running mean of g²
+===============  =================  =======================
+
+A mean moves toward each new value, mean <- mean + weight (value - mean), torch's `lerp_`. The
+weight 1 / (t + 1) gives the mean of all values; a fixed weight gives a running mean, which forgets.
+"""
+
+import math
+from numbers import Real
+
+import torch
+
+# Each hyper-parameter lies in [0, limit).
+LIMITS = {"lr": math.inf, "momentum": 1, "alpha": 1, "betas": 1, "eps": math.inf}
+
+
+class OneLine(torch.optim.Optimizer):
+    """The step that all optimizers share; a subclass says what m and sigma are.
+
+    It works wherever a torch optimizer does: parameter groups, closures, `state_dict`, torch's
+    learning-rate schedulers (with a float lr). Parameters without a gradient stay as they are.
+
+    Args:
+        params: tensors, or dicts of tensors ("params") and hyper-parameters of their own.
+        lr: eta, 0 or more.
+        eps: added to sigma, outside the root, against 0 / 0 where every gradient was 0.
+
+    lr, eps and what a subclass adds are numbers or, for parameters (..., d), tensors (..., 1) that
+    hold one number for each row; tensors are copied. Out of range or of the wrong shape they raise
+    a ValueError; no number, complex parameters and sparse gradients raise a TypeError.
+    """
+
+    keeps = ()  # names of the tensors that are remembered, all 0 before the first gradient
+
+    def __init__(self, params, **hyper_parameters):
+        super().__init__(params, hyper_parameters)
+
+    def m(self, g, past, group):
+        return g
+
+    def sigma(self, g, past, group):
+        return g.new_ones(())
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Take one step; with a closure that computes the loss, return that loss."""
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for theta in group["params"]:
+                if theta.grad is not None:
+                    self._update(theta, theta.grad, self.state[theta], group)
+        return loss
+
+    def _update(self, theta, g, past, group):
+        if g.layout is not torch.strided:
+            raise TypeError(f"gradients must be dense, got one of layout {g.layout}")
+        if not past:
+            past.update({name: torch.zeros_like(theta) for name in self.keeps}, t=0)
+        eta, m, sigma = group["lr"], self.m(g, past, group), self.sigma(g, past, group)
+        if isinstance(eta, torch.Tensor):  # addcdiv_ takes no more than a number
+            eta, m = 1, eta * m
+        theta.addcdiv_(m, sigma, value=-eta)  # theta <- theta - (eta / sigma) m
+        past["t"] += 1
+
+    def add_param_group(self, param_group):
+        """Add a dict of "params" and hyper-parameters; those left out are the optimizer's."""
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        try:
+            for theta in group["params"]:
+                if theta.is_complex():
+                    raise TypeError(f"params must be real, got dtype {theta.dtype}")
+            for name in LIMITS.keys() & self.defaults:
+                group[name] = _checked(name, group[name], LIMITS[name], group["params"])
+        except (TypeError, ValueError):
+            self.param_groups.pop()
+            raise
+
+
+class GradientDescent(OneLine):
+    r"""Step against the newest gradient: :math:`m^t = g^t, \sigma^t = 1`.
+
+    >>> theta = torch.tensor([1.0, -2.0], requires_grad=True)
+    >>> theta.grad = torch.tensor([4.0, 1.0])
+    >>> GradientDescent([theta], lr=0.5).step()
+    >>> theta.detach()
+    tensor([-1.0000, -2.5000])
+    """
+
+    def __init__(self, params, lr):
+        super().__init__(params, lr=lr)
+
+
+class Momentum(OneLine):
+    r"""Keep a share `momentum`, in [0, 1), of the last direction (Polyak, 1964).
+
+    .. math:: m^t = \lambda m^{t-1} + g^t, \quad m^{-1} = 0, \qquad \sigma^t = 1
+
+    This is the form of libraries. The form with eta inside m, m <- lambda m - eta g and
+    theta <- theta + m, takes the same steps until eta changes.
+    """
+
+    keeps = ("m",)
+
+    def __init__(self, params, lr, momentum=0.9):
+        super().__init__(params, lr=lr, momentum=momentum)
+
+    def m(self, g, past, group):
+        return past["m"].mul_(group["momentum"]).add_(g)
+
+
+class Adagrad(OneLine):
+    r"""Divide by the root mean square of all gradients, the newest included.
+
+    .. math:: m^t = g^t, \qquad \sigma^t = \sqrt{\tfrac{1}{t+1} \sum_{i=0}^t (g^i)^2} + \epsilon
+
+    With mean=False the sum stands without 1 / (t + 1), as in torch and in the paper (Duchi, Hazan
+    and Singer, 2011); but for eps, that is the mean with eta / sqrt(t + 1).
+    """
+
+    keeps = ("squares",)
+
+    def __init__(self, params, lr, mean=True, eps=1e-8):
+        if not isinstance(mean, bool):
+            raise TypeError(f"mean must be True or False, got {mean!r}")
+        super().__init__(params, lr=lr, mean=mean, eps=eps)
+
+    def sigma(self, g, past, group):
+        if group["mean"]:
+            past["squares"].lerp_(g * g, 1 / (past["t"] + 1))
+        else:
+            past["squares"].addcmul_(g, g)
+        return past["squares"].sqrt().add_(group["eps"])
+
+
+class RMSProp(OneLine):
+    r"""Divide by a running root mean square that keeps a share `alpha`, in [0, 1), of the past.
+
+    .. math:: m^t = g^t, \qquad \sigma^t = s^t + \epsilon, \quad s^0 = |g^0|, \quad
+        s^t = \sqrt{\alpha (s^{t-1})^2 + (1 - \alpha) (g^t)^2}
+
+    Tieleman and Hinton (2012). torch starts from s = 0, so its first step is eta / sqrt(1 - alpha)
+    long where this one is eta.
+    """
+
+    keeps = ("squares",)
+
+    def __init__(self, params, lr, alpha=0.9, eps=1e-8):
+        super().__init__(params, lr=lr, alpha=alpha, eps=eps)
+
+    def sigma(self, g, past, group):
+        weight = 1 if past["t"] == 0 else 1 - group["alpha"]
+        return past["squares"].lerp_(g * g, weight).sqrt().add_(group["eps"])
+
+
+class Adam(OneLine):
+    r"""Momentum and RMSProp as running means from 0, bias-corrected (Kingma and Ba, 2015).
+
+    .. math::
+        m^t &= a^t / (1 - \beta_1^{t+1}), & a^t &= \beta_1 a^{t-1} + (1 - \beta_1) g^t \\
+        \sigma^t &= \sqrt{b^t / (1 - \beta_2^{t+1})} + \epsilon,
+        & b^t &= \beta_2 b^{t-1} + (1 - \beta_2) (g^t)^2
+
+    The betas lie in [0, 1). Divided so, the newest value's weight 1 - beta becomes
+    (1 - beta) / (1 - beta^(t+1)): the code moves the corrected means by that weight.
+
+    >>> theta = torch.tensor([1.0, 1.0, 1.0], requires_grad=True)
+    >>> theta.grad = torch.tensor([1e-3, -5.0, 0.0])
+    >>> Adam([theta], lr=0.1).step()  # the first step is eta long, however long the gradient is
+    >>> theta.detach()
+    tensor([0.9000, 1.1000, 1.0000])
+    """
+
+    keeps = ("m", "squares")
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
+        super().__init__(params, lr=lr, betas=betas, eps=eps)
+
+    def m(self, g, past, group):
+        beta = group["betas"][0]
+        return past["m"].lerp_(g, (1 - beta) / (1 - beta ** (past["t"] + 1)))
+
+    def sigma(self, g, past, group):
+        beta = group["betas"][1]
+        past["squares"].lerp_(g * g, (1 - beta) / (1 - beta ** (past["t"] + 1)))
+        return past["squares"].sqrt().add_(group["eps"])
+
+
+def trajectory(loss, theta0, optimizer, steps, schedule=None):
+    """Path of an optimizer over a loss surface; from n starts, n paths that never touch.
+
+    A row that diverges to infinity or NaN leaves the others as they are.
+
+    Args:
+        loss: maps (..., d) to (...).
+        theta0: start (d,) or (n, d), finite.
+        optimizer: makes an optimizer for a list of parameters, as `partial(Adam, lr=0.1)` does;
+            for a start (n, d) its hyper-parameters may be tensors (n, 1).
+        steps: how many, 0 or more.
+        schedule: maps the step number 0, 1, ... to a factor on lr; None leaves lr alone.
+
+    Returns:
+        Path (steps + 1, d) or (steps + 1, n, d) that begins with theta0.
+
+    Raises:
+        ValueError: an argument is not as above, or the loss has the wrong shape.
+
+    >>> from functools import partial
+    >>> bowl = lambda theta: theta.square().sum(-1) / 2
+    >>> rates = torch.tensor([[0.25], [1.0], [2.0]])
+    >>> trajectory(bowl, torch.ones(3, 1), partial(GradientDescent, lr=rates), steps=2)[:, :, 0]
+    tensor([[ 1.0000,  1.0000,  1.0000],
+            [ 0.7500,  0.0000, -1.0000],
+            [ 0.5625,  0.0000,  1.0000]])
+    """
+    real = isinstance(theta0, torch.Tensor) and theta0.is_floating_point()
+    if not real or theta0.dim() not in (1, 2) or not theta0.numel() or not theta0.isfinite().all():
+        raise ValueError(f"theta0 must be a finite float tensor (d,) or (n, d), got {theta0!r}")
+    if not isinstance(steps, int) or steps < 0:
+        raise ValueError(f"steps must be an integer, 0 or more, got {steps!r}")
+    theta = theta0.detach().clone().requires_grad_()
+    runner = optimizer([theta])
+    group = runner.param_groups[0]
+    lr = group["lr"]
+    path = theta.new_empty(steps + 1, *theta.shape)
+    path[0] = theta.detach()
+    for t in range(steps):
+        if schedule is not None:
+            group["lr"] = lr * schedule(t)
+        values = loss(theta)
+        if values.shape != theta.shape[:-1]:
+            shapes = f"{tuple(theta.shape)} to {tuple(theta.shape[:-1])}"
+            raise ValueError(f"loss must map shape {shapes}, got {tuple(values.shape)}")
+        (theta.grad,) = torch.autograd.grad(values.sum(), theta)
+        runner.step()
+        path[t + 1] = theta.detach()
+    return path
+
+
+def _checked(name, value, limit, params):
+    """The value of a hyper-parameter, a tensor copied to the dtype and device of params."""
+    if name == "betas":
+        if not isinstance(value, tuple | list) or len(value) != 2:
+            raise TypeError(f"betas must be a pair, got {value!r}")
+        return tuple(_checked(f"betas[{i}]", value[i], limit, params) for i in (0, 1))
+    if isinstance(value, torch.Tensor):
+        shapes = [(*theta.shape[:-1], 1) for theta in params]
+        if value.dim() > 0 and any(value.shape != shape for shape in shapes):
+            raise ValueError(f"{name} must be a number or have shape {shapes[0]}, got {value!r}")
+        value = value.detach().to(params[0], copy=True)
+        low, high = value.min(), value.max()
+    elif isinstance(value, Real):
+        low = high = value
+    else:
+        raise TypeError(f"{name} must be a number or a tensor, got {value!r}")
+    if not (low >= 0 and high < limit):
+        raise ValueError(f"{name} must be in [0, {limit}), got {value!r}")
+    return value

@@ -1,0 +1,95 @@
+"""The course's claims: the page that lists them and the cells that show them.
+
+A code cell tagged `claim-critical-1` becomes the target of {claim}`critical-1`. The page
+chapters/claims.md names every claim; those of chapters not in the book show as "to come".
+"""
+
+import re
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.util.docutils import SphinxRole
+
+CHAPTERS = {
+    "critical": "01_critical_points",
+    "batch": "02_batch_size",
+    "momentum": "03_momentum",
+    "adaptive": "04_adaptive_learning_rates",
+    "schedule": "05_schedules",
+    "loss": "06_classification_losses",
+}
+LEDGER = "chapters/claims"
+ROW = re.compile(r"^\| \{claim\}`(\w+-\d+)` \| (.+) \|$", re.MULTILINE)
+
+
+def ledger(page):
+    """All claims on the text of the claims page, in order: a list of (id, statement).
+
+    >>> ledger("| {claim}`loss-3` | Two classes. |")
+    [('loss-3', 'Two classes.')]
+    """
+    return ROW.findall(page)
+
+
+def reference(label, text, docname):
+    """A link to a label, resolved when all pages have been read."""
+    return addnodes.pending_xref(
+        "",
+        nodes.inline(text=text, classes=["claim-name"]),
+        refdomain="std",
+        reftype="ref",
+        reftarget=label,
+        refdoc=docname,
+        refexplicit=True,
+        refwarn=True,
+    )
+
+
+class Claim(SphinxRole):
+    """{claim}`critical-1`: a link to the cell that shows the claim."""
+
+    def run(self):
+        link = reference(f"claim-{self.text}", self.text, self.env.docname)
+        self.set_source_info(link)
+        return [link], []
+
+
+def label_claim_cells(app, doctree):
+    """Make each tagged cell a target under the name of its tag, with a link to the ledger below."""
+    anonlabels = app.env.get_domain("std").anonlabels
+    for cell in list(doctree.findall(nodes.container)):
+        for tag in cell.get("cell_metadata", {}).get("tags", []):
+            if tag.startswith("claim-"):
+                cell["ids"].append(tag)
+                anonlabels[tag] = (app.env.docname, tag)
+                link = reference(f"ledger-{tag}", tag.removeprefix("claim-"), app.env.docname)
+                cell += nodes.paragraph("", "Shown here: ", link, classes=["claim-label"])
+
+
+def label_ledger_rows(app, doctree):
+    """Make each claim's name on the claims page a target."""
+    if app.env.docname != LEDGER:
+        return
+    for name in doctree.findall(
+        lambda node: "claim-name" in getattr(node, "attributes", {}).get("classes", ())
+    ):
+        row = f"ledger-claim-{name.astext()}"
+        name["ids"].append(row)
+        app.env.get_domain("std").anonlabels[row] = (LEDGER, row)
+
+
+def mark_claims_to_come(app, env, node, content):
+    """A claim whose chapter is not in the book is to come; any other missing one is an error."""
+    target = node.get("reftarget", "")
+    chapter = CHAPTERS.get(target.removeprefix("claim-").split("-")[0])
+    if not target.startswith("claim-") or not chapter or f"chapters/{chapter}" in env.found_docs:
+        return None
+    return nodes.inline("", "", content, nodes.inline(text=" to come", classes=["to-come"]))
+
+
+def setup(app):
+    app.add_role("claim", Claim())
+    app.connect("doctree-read", label_claim_cells)
+    app.connect("doctree-read", label_ledger_rows)
+    app.connect("missing-reference", mark_claims_to_come)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

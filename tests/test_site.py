@@ -1,0 +1,194 @@
+"""The built website, page by page, in a headless Chromium that is cut off from the network."""
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote, urldefrag
+
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+
+from book.build import ROOT
+
+pytestmark = pytest.mark.timeout(1800)  # the first test may have to build the site
+
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+
+def toc_pages():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
+    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [f"{name}.html" for name in [toc["root"], *files]]
+
+
+CHAPTERS = [page for page in toc_pages() if re.match(r"chapters/\d", page)]
+PAGES = [*toc_pages(), "search.html"]
+
+
+class Elements(HTMLParser):
+    """All start tags of a page as (tag, attributes)."""
+
+    def __init__(self, file):
+        super().__init__()
+        self.found = []
+        self.feed(file.read_text("utf8"))
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def ids(self):
+        return [attrs["id"] for _, attrs in self.found if attrs.get("id")]
+
+    def links(self):
+        return [attrs["href"] for tag, attrs in self.found if tag == "a" and attrs.get("href")]
+
+
+class Visit:
+    """A page opened in the browser, and what it asked for and complained of meanwhile."""
+
+    def __init__(self, browser, address, theme="light", width=1280):
+        self.context = browser.new_context(viewport={"width": width, "height": 900})
+        self.context.add_init_script(
+            f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+        )
+        self.foreign, self.complaints = [], []
+        self.context.route(re.compile(r"^(?!file:|data:|blob:|http://127\.0\.0\.1)"), self.refuse)
+        self.page = self.context.new_page()
+        self.page.on("console", self.note_message)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
+        self.page.on("response", self.note_response)
+        self.page.goto(address, wait_until="load")
+        self.page.wait_for_function("!window.MathJax || MathJax.startup.promise")
+        self.page.evaluate("window.MathJax && MathJax.startup.promise")
+
+    def refuse(self, route):
+        self.foreign.append(route.request.url)
+        route.abort()
+
+    def note_message(self, message):
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def note_response(self, response):
+        if response.status >= 400:
+            self.complaints.append(f"{response.status} {response.url}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+
+def test_site_has_just_the_pages_tested_here(site):
+    built = {file.relative_to(site).as_posix() for file in site.rglob("*.html")}
+    assert built - {"index.html"} == set(PAGES) | {
+        file for file in built if file.startswith("_static/")
+    }
+
+
+@pytest.mark.parametrize("scheme", ["file", "http"])
+@pytest.mark.parametrize("page", PAGES)
+def test_page_asks_nobody_and_complains_of_nothing(site, server, browser, page, scheme):
+    address = (site / page).as_uri() if scheme == "file" else f"{server}/{page}"
+    with Visit(browser, address) as visit:
+        visit.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+        visit.page.wait_for_timeout(300)
+        assert not visit.foreign
+        assert not visit.complaints
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+@pytest.mark.parametrize("page", PAGES)
+def test_page_has_no_violation_of_wcag_22_aa(site, browser, page, theme, width):
+    with Visit(browser, (site / page).as_uri(), theme, width) as visit:
+        assert visit.page.evaluate("document.documentElement.dataset.theme") == theme
+        found = Axe().run(visit.page, options={"runOnly": WCAG}).response["violations"]
+    assert not [
+        (rule["id"], rule["help"], [node["html"][:200] for node in rule["nodes"]]) for rule in found
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_fits_a_phone(site, browser, page):
+    with Visit(browser, (site / page).as_uri(), width=390) as visit:
+        width = visit.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_mathematics_is_typeset_without_error(site, browser, page):
+    with Visit(browser, (site / page).as_uri()) as visit:
+        written = visit.page.locator(".math").count()
+        typeset = visit.page.locator(".math mjx-container").count()
+        errors = visit.page.locator("mjx-merror, .MathJax_Error, [data-mjx-error]").count()
+    assert typeset >= written
+    assert errors == 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_shows_one_h1_and_has_each_id_once(site, browser, page):
+    with Visit(browser, (site / page).as_uri()) as visit:
+        assert visit.page.locator("h1:visible").count() == 1
+        ids = visit.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert not {name for name in ids if ids.count(name) > 1}
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_every_figure_says_what_it_shows(site, browser, page):
+    with Visit(browser, (site / page).as_uri()) as visit:
+        bare = visit.page.evaluate(
+            """() => [...document.querySelectorAll('.bd-article :is(img, svg)')]
+                .filter(e => !e.closest('mjx-container, button, [aria-hidden=true]'))
+                .filter(e => !(e.alt || e.getAttribute('aria-label')
+                               || e.getAttribute('aria-labelledby')))
+                .map(e => e.outerHTML.slice(0, 200))"""
+        )
+    assert not bare
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_inside_the_book_lead_somewhere(site, page):
+    broken = []
+    for link in Elements(site / page).links():
+        address, anchor = urldefrag(link)
+        if re.match(r"[a-z]+:", address):
+            continue
+        target = ((site / page).parent / unquote(address)).resolve() if address else site / page
+        if not target.is_file():
+            broken.append(link)
+        elif anchor and unquote(anchor) not in Elements(target).ids():
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize("word", ["saddle", "eta", "临界点"])
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_search_finds(site, server, browser, word, scheme):
+    address = (site / "search.html").as_uri() if scheme == "file" else f"{server}/search.html"
+    with Visit(browser, f"{address}?q={word}") as visit:
+        visit.page.locator("#search-results ul.search li a").first.wait_for(timeout=20_000)
+        assert not visit.foreign
+        assert not visit.complaints
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_chapter_offers_binder_colab_and_download(site, page):
+    links = Elements(site / page).links()
+    notebook = page.replace(".html", ".ipynb")
+    assert any("binder" in link and notebook in unquote(link) for link in links)
+    assert any("colab" in link and notebook in unquote(link) for link in links)
+    assert any(link.endswith(notebook.rsplit("/")[-1]) for link in links)
+
+
+@pytest.mark.parametrize("page", toc_pages())
+def test_page_describes_itself_to_others(site, page):
+    described = {
+        attrs.get("property") or attrs.get("name"): attrs.get("content")
+        for tag, attrs in Elements(site / page).found
+        if tag == "meta"
+    }
+    for name in ("og:title", "og:url", "og:image", "og:description", "description", "viewport"):
+        assert described.get(name), name
+    assert page in (site / "sitemap.xml").read_text("utf8")

@@ -17,6 +17,7 @@ BROKEN := .venv-incomplete
 
 TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' constraints.txt)
 PIP := $(PY) -m pip install --disable-pip-version-check
+SITE_TESTS := tests/test_site.py tests/test_claims.py
 BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
 
 .DEFAULT_GOAL := book
@@ -52,14 +53,14 @@ test: $(READY)
 	else echo "make test: FAILED, see the summaries above"; exit 1; fi
 
 test-unit: $(READY)
-	$(PY) -m pytest -q --ignore=tests/test_site.py
+	$(PY) -m pytest -q $(SITE_TESTS:%=--ignore=%)
 
 test-notebooks: $(READY)
 	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=300 chapters
 
 test-site: $(READY)
 	$(PY) book/build.py
-	$(PY) -m pytest -q tests/test_site.py
+	$(PY) -m pytest -q $(SITE_TESTS)
 
 lint: $(READY)
 	$(PY) -m ruff check .

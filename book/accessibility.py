@@ -5,6 +5,7 @@ import re
 from docutils import nodes
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
+LINK_WITH_SPACE = re.compile(r'(<a class="reference internal" href="[^"]*">) Exercise')
 GATES = {"exercise-content", "solution-content"}
 
 
@@ -22,14 +23,15 @@ def mark_chinese_terms(app, doctree, docname):
             term["classes"].append("language-zh-Hans")  # docutils writes it as a lang attribute
 
 
-def mend_bibliography(app, pagename, templatename, context, doctree):
-    """docutils gives a list of citations entries of a role that ARIA has withdrawn."""
+def mend_html(app, pagename, templatename, context, doctree):
+    """Replace a role that ARIA has withdrawn, and keep a space out of links to exercises."""
     if "body" in context:
-        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        context["body"] = LINK_WITH_SPACE.sub(r" \1Exercise", body)
 
 
 def setup(app):
     app.connect("doctree-resolved", drop_repeated_ids)
     app.connect("doctree-resolved", mark_chinese_terms)
-    app.connect("html-page-context", mend_bibliography)
+    app.connect("html-page-context", mend_html)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

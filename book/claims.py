@@ -67,15 +67,14 @@ def label_claim_cells(app, doctree):
 
 
 def label_ledger_rows(app, doctree):
-    """Make each claim's name on the claims page a target."""
+    """Make the table cell of each claim on the claims page a target."""
     if app.env.docname != LEDGER:
         return
-    for name in doctree.findall(
-        lambda node: "claim-name" in getattr(node, "attributes", {}).get("classes", ())
-    ):
-        row = f"ledger-claim-{name.astext()}"
-        name["ids"].append(row)
-        app.env.get_domain("std").anonlabels[row] = (LEDGER, row)
+    for link in doctree.findall(addnodes.pending_xref):
+        row = f"ledger-{link['reftarget']}"
+        if isinstance(link.parent.parent, nodes.entry):
+            link.parent.parent["ids"].append(row)
+            app.env.get_domain("std").anonlabels[row] = (LEDGER, row)
 
 
 def mark_claims_to_come(app, env, node, content):

@@ -79,7 +79,7 @@ def quadratic(H):
     if H.ndim == 1:
         H = torch.diag(H)
     if H.ndim != 2 or H.shape[0] != H.shape[1] or not torch.allclose(H, H.T):
-        raise ValueError(f"H must be (d,) or a symmetric (d, d), got shape {tuple(H.shape)}")
+        raise ValueError(f"H must be (d,) or a symmetric (d, d), got {H}")
     return lambda theta: 0.5 * ((theta @ H) * theta).sum(-1)
 
 

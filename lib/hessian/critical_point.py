@@ -3,6 +3,7 @@
 from enum import Enum
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from lib.hessian.lanczos import eigenpairs
@@ -42,7 +43,7 @@ def classify(evals, tol=1e-6):
     The gradient is not looked at: that it is zero is for the caller to know.
 
     Args:
-        evals: the whole spectrum, or both of its ends; tensor or array (k,), any order.
+        evals: the whole spectrum, or both of its ends; tensor, array or list (k,), any order.
         tol: relative to the largest absolute eigenvalue, 0 <= tol < 1. Eigenvalues computed in
             float32 are wrong by about 1e-6 of the largest or more: take 1e-3 for them.
 
@@ -50,7 +51,7 @@ def classify(evals, tol=1e-6):
         A :class:`CriticalPoint`.
 
     Raises:
-        ValueError: evals is empty, not a vector or not finite, or tol is out of range.
+        ValueError: evals is empty, not a vector, not real or not finite, or tol is out of range.
 
     >>> classify(torch.tensor([-2.0, 2.0])), classify(torch.tensor([0.0, 4.0]))
     (<CriticalPoint.SADDLE: 'saddle'>, <CriticalPoint.DEGENERATE: 'degenerate'>)
@@ -74,13 +75,14 @@ def shares(evals, tol=1e-6):
     >>> shares(torch.tensor([-1.0, 1e-9, 0.5, 2.0]))
     Shares(positive=0.5, zero=0.25, negative=0.25)
     """
-    evals = torch.as_tensor(evals)
-    if evals.ndim != 1 or not len(evals) or not evals.isfinite().all():
-        raise ValueError(f"evals must be a finite, non-empty vector (k,), got {evals}")
+    evals = np.asarray(evals.detach().cpu() if torch.is_tensor(evals) else evals)
+    if evals.ndim != 1 or not len(evals) or np.iscomplexobj(evals) or not np.isfinite(evals).all():
+        raise ValueError(f"evals must be a finite, real, non-empty vector (k,), got {evals}")
     if not 0 <= tol < 1:
         raise ValueError(f"tol must be in [0, 1), got {tol}")
-    zero = tol * evals.abs().max()
-    positive, negative = (int((s * evals > zero).sum()) for s in (1, -1))
+    evals = evals.astype(float)
+    zero = tol * np.abs(evals).max()
+    positive, negative = int((evals > zero).sum()), int((evals < -zero).sum())
     n = len(evals)
     return Shares(positive / n, (n - positive - negative) / n, negative / n)
 
@@ -93,14 +95,15 @@ def escape_direction(H, tol=1e-3):
     eigenvalue. u and -u do alike there; pick the one that lowers the loss more.
 
     Args:
-        H: a symmetric matrix (d, d), a SciPy ``LinearOperator``, or a ``HessianOperator``.
-        tol: as in :func:`lib.hessian.eigenpairs`; an eigenvalue above -tol times the largest
+        H: a symmetric tensor or array (d, d), SciPy ``LinearOperator``, or ``HessianOperator``.
+        tol: as in :func:`lib.hessian.eigenpairs`; an eigenvalue not below -tol times the largest
             in size does not count as negative. 0 < tol < 1.
 
     Returns:
         A named tuple ``(u, eval)``: unit vector (d,) and its eigenvalue, below 0.
 
     Raises:
+        TypeError, ValueError: as :func:`lib.hessian.eigenpairs`.
         ValueError: no eigenvalue is negative: second derivatives show no way down.
         RuntimeError: the eigenvalue solver did not converge.
 
@@ -112,5 +115,8 @@ def escape_direction(H, tol=1e-3):
         raise RuntimeError(f"eigenpairs did not converge in {pairs.num_matvecs} products")
     low, high = pairs.evals[0].item(), pairs.evals[-1].item()
     if low >= -tol * max(abs(low), abs(high)):
-        raise ValueError(f"H has no negative eigenvalue: its ends are {low:.3g} and {high:.3g}")
+        raise ValueError(
+            f"H has no eigenvalue below -{tol:g} times the largest in size: "
+            f"its ends are {low:.3g} and {high:.3g}"
+        )
     return Escape(pairs.evecs[:, 0], low)

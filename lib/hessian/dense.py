@@ -1,6 +1,9 @@
 """Gradient, Hessian and Hessian-vector product of a loss written as a function of a flat theta."""
 
+from contextlib import contextmanager
+
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 def gradient(loss, theta):
@@ -16,7 +19,7 @@ def gradient(loss, theta):
         g, shape (d,), detached.
 
     Raises:
-        TypeError: theta is not a floating-point tensor.
+        TypeError: theta is not a floating-point tensor, or loss(theta) is not a tensor.
         ValueError: theta is not a finite vector, or loss(theta) is not a scalar.
 
     >>> gradient(lambda t: (t**3).sum(), torch.tensor([1.0, 2.0]))
@@ -41,7 +44,7 @@ def hessian(loss, theta, chunk=64):
         H, shape (d, d), detached.
 
     Raises:
-        TypeError, ValueError: as :func:`gradient`.
+        TypeError, ValueError: as :func:`gradient`; also when chunk is below 1.
 
     >>> hessian(lambda t: t[0] ** 2 * t[1], torch.tensor([1.0, 2.0]))
     tensor([[4., 2.],
@@ -72,12 +75,14 @@ def hvp(loss, theta, v):
     >>> hvp(lambda t: (t**3).sum(), torch.tensor([1.0, 2.0]), torch.tensor([1.0, 1.0]))
     tensor([ 6., 12.])
     """
+    g, point = _gradient_graph(loss, theta)
+    if not torch.is_tensor(v):
+        raise TypeError(f"v must be a tensor, got {v!r}")
     if v.shape != theta.shape or v.dtype != theta.dtype:
         raise ValueError(
             f"v must be shaped {tuple(theta.shape)} in {theta.dtype} as theta is, "
             f"got {tuple(v.shape)} in {v.dtype}"
         )
-    g, point = _gradient_graph(loss, theta)
     return differentiate(g, [point], v)
 
 
@@ -87,17 +92,27 @@ def _gradient_graph(loss, theta):
         raise TypeError(f"theta must be a floating-point tensor, got {theta!r}")
     if theta.ndim != 1 or not theta.isfinite().all():
         raise ValueError(f"theta must be a finite vector (d,), got {theta!r}")
-    with torch.enable_grad():
+    with graph_mode():
         point = theta.detach().clone().requires_grad_()
         return flat_gradient(loss(point), [point]), point
 
 
+@contextmanager
+def graph_mode():
+    """Record a graph that can be differentiated twice, also under no_grad or inference_mode."""
+    # Fused attention has no second derivative; the plain kernel has.
+    with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
 def flat_gradient(value, params):
     """Gradient of a scalar with respect to all params as one vector that keeps its graph."""
+    if not torch.is_tensor(value):
+        raise TypeError(f"the loss must be a tensor, got {value!r}")
     if value.numel() != 1:
         raise ValueError(f"the loss must be a scalar, got shape {tuple(value.shape)}")
     if not value.requires_grad:  # a constant
-        return torch.zeros(sum(p.numel() for p in params), dtype=value.dtype, device=value.device)
+        return params[0].new_zeros(sum(p.numel() for p in params))
     grads = torch.autograd.grad(
         value.reshape(()), params, create_graph=True, materialize_grads=True
     )

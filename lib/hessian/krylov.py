@@ -29,7 +29,7 @@ class KrylovSpace:
         self.size = 0  # of these, multiplied by H
         self.columns = []  # V H v for each multiplied v
         for start in starts:
-            self._append(start)
+            self._append(self._split(start)[1])
 
     @property
     def closed(self):
@@ -39,7 +39,8 @@ class KrylovSpace:
     def grow(self):
         """Multiply the next basis vector by H; from a closed space, a random new direction."""
         if self.closed:
-            self._append(random_rows(1, self.blocks[0][0], self.seed + self.count)[0])
+            fresh = random_rows(1, self.blocks[0][0], self.seed + self.count)[0]
+            self._append(self._split(fresh)[1])
         w = self.product(self.blocks[self.size // BLOCK][self.size % BLOCK])
         if not w.isfinite().all():
             raise ValueError("H v is not finite")
@@ -71,14 +72,13 @@ class KrylovSpace:
     def _append(self, w):
         if self.count % BLOCK == 0:
             self.blocks.append(w.new_empty(BLOCK, len(w)))
-        w = self._split(w / w.norm())[1]
         self.blocks[-1][self.count % BLOCK] = w / w.norm()
         self.count += 1
 
     def _split(self, w):
         """The coefficients V w and the rest w - V^T V w, orthogonal to V to rounding."""
         column, after = np.zeros(self.count), w.norm().item()
-        for _ in range(2):  # twice is enough (Giraud et al., 2005), and often once is
+        for _ in range(3):  # again while the norm still drops: mostly twice (Giraud et al., 2005)
             before, coefficients = after, []
             for i, block in enumerate(self.blocks):
                 rows = block[: max(0, self.count - i * BLOCK)]
@@ -95,22 +95,26 @@ class KrylovSpace:
 def as_product(H):
     """The map v -> H v on tensors, and a tensor with H's length, dtype and device.
 
-    H may be a square tensor or array, a SciPy ``LinearOperator``, or one with a ``product`` of its
-    own on tensors (a ``HessianOperator``).
+    H may be a symmetric tensor or array, a SciPy ``LinearOperator``, or one with a ``product`` of
+    its own on tensors (a ``HessianOperator``). Whether an operator is symmetric is not checked.
     """
     if isinstance(H, np.ndarray):
-        H = torch.as_tensor(H)
+        H = torch.from_numpy(np.require(H, requirements="CW"))  # torch warns of read-only memory
     if not isinstance(H, torch.Tensor | LinearOperator):
         raise TypeError(f"H must be a tensor, array or LinearOperator, got {type(H).__name__}")
     if len(H.shape) != 2 or H.shape[0] != H.shape[1] or not H.shape[0]:
         raise ValueError(f"H must be square and not empty, got shape {tuple(H.shape)}")
+    if H.dtype.is_complex if isinstance(H, torch.Tensor) else H.dtype.kind == "c":
+        raise ValueError(f"H must be real, got {H.dtype}")
     if isinstance(H, torch.Tensor):
         H = H.detach() if H.is_floating_point() else H.double()
+        if ((H - H.T).abs() > 1e-3 * H.abs().max()).any():
+            raise ValueError("H must be symmetric, got one that differs from its transpose")
         return H.mv, H[0]
     if hasattr(H, "product"):
         return H.product, H.like
-    dtype = torch.float32 if H.dtype == np.float32 else torch.float64
-    return lambda v: torch.as_tensor(H @ v.numpy()), torch.empty(H.shape[0], dtype=dtype)
+    like = torch.empty(H.shape[0], dtype=torch.float32 if H.dtype == np.float32 else torch.float64)
+    return lambda v: torch.as_tensor(H @ v.numpy()).to(like), like
 
 
 def random_rows(n, like, seed):

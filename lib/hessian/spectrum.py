@@ -30,13 +30,16 @@ def spectral_density(H, num_probes=10, num_steps=80, points=400, width=0.01, see
 
     Every random probe sees the spectrum through a Lanczos run of its own, and their spread gives
     the standard error. Shares of signs cannot be read off it: a bell of width s crosses zero.
+    With fewer than about 1 / width steps, a run's own nodes show where the spectrum is dense.
 
     Args:
         H: symmetric tensor or array (d, d), SciPy ``LinearOperator``, or ``HessianOperator``.
         num_probes: random start vectors, >= 2.
         num_steps: products a probe, >= 1.
-        points: of the grid, >= 2; it reaches 5 s beyond the outermost Ritz values.
-        width: s, as a fraction of the range of the Ritz values, > 0.
+        points: of the grid, which reaches 5 s beyond the outermost Ritz values; at least
+            11 + 1 / width, so that it resolves a bell.
+        width: s, as a fraction of the range of the Ritz values (of their size, where they are
+            all one), > 0.
         seed: of the probes.
 
     Returns:
@@ -44,7 +47,8 @@ def spectral_density(H, num_probes=10, num_steps=80, points=400, width=0.01, see
 
     Raises:
         TypeError: H is of no kind named above.
-        ValueError: H is not square, H v is not finite, or an argument is out of its range.
+        ValueError: H is not square, real and (as a matrix) symmetric, H v is not finite, or an
+            argument is out of its range.
 
     >>> rho = spectral_density(torch.diag((torch.arange(500) < 200).double()))
     >>> upper = rho.grid > 0.5
@@ -54,9 +58,9 @@ def spectral_density(H, num_probes=10, num_steps=80, points=400, width=0.01, see
     product, like = as_product(H)
     _at_least("num_probes", num_probes, 2)
     _at_least("num_steps", num_steps, 1)
-    _at_least("points", points, 2)
     if not 0 < width < np.inf:
         raise ValueError(f"width must be above 0, got {width}")
+    _at_least("points", points, 11 + 1 / width)
     nodes, weights = [], []
     for probe in random_rows(num_probes, like, seed):
         space = KrylovSpace(product, probe[None])
@@ -66,7 +70,9 @@ def spectral_density(H, num_probes=10, num_steps=80, points=400, width=0.01, see
         nodes.append(evals)
         weights.append(c[0] ** 2)
     low, high = np.concatenate(nodes).min(), np.concatenate(nodes).max()
-    s = width * ((high - low) or abs(high) or 1.0)
+    size = max(abs(low), abs(high)) or 1.0
+    spread = high - low
+    s = width * (spread if spread > 1e-5 * size else size)  # less is rounding
     grid = np.linspace(low - 5 * s, high + 5 * s, points)
     bells = [
         np.exp(-(((grid[:, None] - x) / s) ** 2) / 2) @ w / (s * np.sqrt(2 * np.pi))
@@ -91,8 +97,7 @@ def trace(H, num_probes=30, seed=0):
         A named tuple ``(estimate, standard_error)`` of floats.
 
     Raises:
-        TypeError: H is of no kind named above.
-        ValueError: H is not square, H v is not finite, or num_probes is below 2.
+        TypeError, ValueError: as :func:`spectral_density`.
 
     >>> trace(torch.diag(torch.tensor([3.0, 1.0, -2.0])))
     Trace(estimate=2.0, standard_error=0.0)

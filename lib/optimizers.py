@@ -31,17 +31,17 @@ LIMITS = {"lr": math.inf, "momentum": 1, "alpha": 1, "betas": 1, "eps": math.inf
 class OneLine(torch.optim.Optimizer):
     """The step that all optimizers share; a subclass says what m and sigma are.
 
-    It works wherever a torch optimizer does: parameter groups, closures, `state_dict`, torch's
-    learning-rate schedulers (with a float lr). Parameters without a gradient stay as they are.
+    It works wherever a torch optimizer does: parameter groups, closures, `state_dict` and, while
+    lr is a float, torch's learning-rate schedulers. Without a gradient a parameter stays.
 
     Args:
         params: tensors, or dicts of tensors ("params") and hyper-parameters of their own.
         lr: eta, 0 or more.
         eps: added to sigma, outside the root, against 0 / 0 where every gradient was 0.
 
-    lr, eps and what a subclass adds are numbers or, for parameters (..., d), tensors (..., 1) that
-    hold one number for each row; tensors are copied. Out of range or of the wrong shape they raise
-    a ValueError; no number, complex parameters and sparse gradients raise a TypeError.
+    These and what a subclass adds are numbers or, for parameters (..., d), tensors (..., 1) with
+    one number for each row, which are copied. Out of range or of the wrong shape they raise a
+    ValueError; what is no number, complex parameters and sparse gradients a TypeError.
     """
 
     keeps = ()  # names of the tensors that are remembered, all 0 before the first gradient
@@ -82,9 +82,8 @@ class OneLine(torch.optim.Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
-            for theta in group["params"]:
-                if theta.is_complex():
-                    raise TypeError(f"params must be real, got dtype {theta.dtype}")
+            if any(theta.is_complex() for theta in group["params"]):
+                raise TypeError("params must be real, got a complex tensor")
             for name in LIMITS.keys() & self.defaults:
                 group[name] = _checked(name, group[name], LIMITS[name], group["params"])
         except (TypeError, ValueError):
@@ -176,14 +175,8 @@ class Adam(OneLine):
         \sigma^t &= \sqrt{b^t / (1 - \beta_2^{t+1})} + \epsilon,
         & b^t &= \beta_2 b^{t-1} + (1 - \beta_2) (g^t)^2
 
-    The betas lie in [0, 1). Divided so, the newest value's weight 1 - beta becomes
-    (1 - beta) / (1 - beta^(t+1)): the code moves the corrected means by that weight.
-
-    >>> theta = torch.tensor([1.0, 1.0, 1.0], requires_grad=True)
-    >>> theta.grad = torch.tensor([1e-3, -5.0, 0.0])
-    >>> Adam([theta], lr=0.1).step()  # the first step is eta long, however long the gradient is
-    >>> theta.detach()
-    tensor([0.9000, 1.1000, 1.0000])
+    The betas lie in [0, 1). The code keeps the corrected means: divided by 1 - beta^(t+1), the
+    newest value has weight (1 - beta) / (1 - beta^(t+1)), from 1 at t = 0 down to 1 - beta.
     """
 
     keeps = ("m", "squares")
@@ -202,9 +195,7 @@ class Adam(OneLine):
 
 
 def trajectory(loss, theta0, optimizer, steps, schedule=None):
-    """Path of an optimizer over a loss surface; from n starts, n paths that never touch.
-
-    A row that diverges to infinity or NaN leaves the others as they are.
+    """Path of an optimizer over a loss surface; from n starts n paths, even if some diverge.
 
     Args:
         loss: maps (..., d) to (...).
@@ -233,19 +224,17 @@ def trajectory(loss, theta0, optimizer, steps, schedule=None):
         raise ValueError(f"theta0 must be a finite float tensor (d,) or (n, d), got {theta0!r}")
     if not isinstance(steps, int) or steps < 0:
         raise ValueError(f"steps must be an integer, 0 or more, got {steps!r}")
-    theta = theta0.detach().clone().requires_grad_()
+    path = theta0.detach().expand(steps + 1, *theta0.shape).clone()
+    theta = path[0].clone().requires_grad_()
     runner = optimizer([theta])
     group = runner.param_groups[0]
     lr = group["lr"]
-    path = theta.new_empty(steps + 1, *theta.shape)
-    path[0] = theta.detach()
     for t in range(steps):
         if schedule is not None:
             group["lr"] = lr * schedule(t)
         values = loss(theta)
         if values.shape != theta.shape[:-1]:
-            shapes = f"{tuple(theta.shape)} to {tuple(theta.shape[:-1])}"
-            raise ValueError(f"loss must map shape {shapes}, got {tuple(values.shape)}")
+            raise ValueError(f"loss must map (..., d) to (...), got shape {tuple(values.shape)}")
         (theta.grad,) = torch.autograd.grad(values.sum(), theta)
         runner.step()
         path[t + 1] = theta.detach()

@@ -380,9 +380,8 @@ def test_trajectory_applies_the_schedule_to_lr():
     rate = tensor([[0.3], [0.6]])
     theta0 = tensor([[1.0, 1.0], [2.0, -1.0]])
     path = trajectory(bowl, theta0, partial(GradientDescent, lr=rate), 3, lambda t: 1 / (t + 1))
-    factor = 1 - rate * tensor([1.0, 8.0])
-    half, third = 1 - rate / 2 * tensor([1.0, 8.0]), 1 - rate / 3 * tensor([1.0, 8.0])
-    close(path[-1], theta0 * factor * half * third)
+    h = tensor([1.0, 8.0])
+    close(path[-1], theta0 * (1 - rate * h) * (1 - rate / 2 * h) * (1 - rate / 3 * h))
 
 
 def test_trajectory_leaves_its_arguments_alone():
@@ -453,7 +452,7 @@ def test_add_param_group_refuses_and_stays_as_it_was():
 
 def test_optimizers_refuse_complex_parameters():
     theta = torch.zeros(2, dtype=torch.complex64, requires_grad=True)
-    with pytest.raises(TypeError, match=r"params must be real.*complex64"):
+    with pytest.raises(TypeError, match="params must be real, got a complex"):
         Adam([theta])
 
 
@@ -489,5 +488,7 @@ def test_trajectory_refuses_a_bad_number_of_steps(steps):
 
 
 def test_trajectory_refuses_a_loss_that_mixes_the_rows():
-    with pytest.raises(ValueError, match=r"loss must map shape \(3, 2\) to \(3,\), got \(\)"):
+    with pytest.raises(
+        ValueError, match=r"loss must map \(\.\.\., d\) to \(\.\.\.\), got shape \(\)"
+    ):
         trajectory(lambda theta: bowl(theta).mean(), torch.zeros(3, 2), Adam, steps=1)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 
 
 class Split(NamedTuple):
@@ -35,6 +34,7 @@ def digits(dtype=torch.float32, num_train=1200, seed=0):
         Split: x (N, 64) in [0, 1], the pixels divided by 16, and label (N,) in 0, ..., 9.
 
     Raises:
+        TypeError: num_train is not an int.
         ValueError: num_train leaves nothing to train on or nothing to test on.
 
     >>> x_train, label_train, x_test, label_test = digits()
@@ -43,9 +43,10 @@ def digits(dtype=torch.float32, num_train=1200, seed=0):
     >>> label_train[:5]
     tensor([6, 6, 6, 2, 5])
     """
+    from sklearn.datasets import load_digits  # a slow import that other data need not wait for
+
     pixels, label = load_digits(return_X_y=True)
-    if not 1 <= num_train < len(label):
-        raise ValueError(f"num_train must be 1 to {len(label) - 1}, got {num_train}")
+    num_train = check_count("num_train", num_train, len(label) - 1)
     order = np.random.default_rng(seed).permutation(len(label))
     x = torch.as_tensor(pixels[order] / 16, dtype=dtype)
     label = torch.as_tensor(label[order], dtype=torch.int64)
@@ -136,15 +137,26 @@ def batches(*tensors, batch_size, seed):
     """
     check_examples(**{f"tensors[{i}]": tensor for i, tensor in enumerate(tensors)})
     num_examples = len(tensors[0])
-    try:
-        batch_size = operator.index(batch_size)
-    except TypeError:
-        raise TypeError(f"batch_size must be an int, got {batch_size!r}") from None
-    if not 1 <= batch_size <= num_examples:
-        raise ValueError(f"batch_size must be 1 to {num_examples} examples, got {batch_size}")
+    batch_size = check_count("batch_size", batch_size, num_examples)
     generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
     order = torch.randperm(num_examples, generator=generator).to(tensors[0].device)
     return (tuple(tensor[rows] for tensor in tensors) for rows in order.split(batch_size))
+
+
+def check_count(name, number, largest=math.inf):
+    """The number as an int, refused by its name unless it is one of 1, ..., largest.
+
+    >>> check_count("batch_size", 0, 20)
+    Traceback (most recent call last):
+    ValueError: batch_size must be 1 to 20, got 0
+    """
+    try:
+        number = operator.index(number)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, got {number!r}") from None
+    if not 1 <= number <= largest:
+        raise ValueError(f"{name} must be 1 to {largest}, got {number}")
+    return number
 
 
 def check_examples(**tensors):

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lib.data import batches, check_examples, check_label
+from lib.data import batches, check_count, check_examples, check_label
 
 _in_sweep = ContextVar("_in_sweep", default=False)
 
@@ -66,7 +66,9 @@ class History:
             # A digit of an epoch's mean is alike on all machines, so a notebook may store it.
             first, last = (self.loss[self.epoch == epoch].mean() for epoch in self.epoch[[0, -1]])
             text += f" in {self.epoch[-1] + 1} epochs, loss {first:.1g} -> {last:.1g}"
-        return f"History({text}, stopped by {self.stopped_by})"
+        if self.stopped_by != "epochs":
+            text += f", {self.stopped_by}"
+        return f"History({text})"
 
 
 def train(
@@ -115,8 +117,8 @@ def train(
         The `History`.
 
     Raises:
-        TypeError: x or label is not a tensor, batch_size not an int, or optimizer neither an
-            optimizer nor a callable that makes one.
+        TypeError: x or label is not a tensor, epochs or batch_size not an int, evaluate_on not a
+            dict, or optimizer neither an optimizer nor a callable that makes one.
         ValueError: data is empty, of unequal length, not finite or of a shape that does not fit
             the model; labels lie outside the classes; the loss is not a scalar; batch_size or
             epochs is out of range; the optimizer has none of the model's parameters; schedule
@@ -128,15 +130,17 @@ def train(
     >>> print(f"{line(torch.tensor([[10.0]])).item():.2f}")
     30.00
     """
-    sets = {} if evaluate_on is None else dict(evaluate_on)
+    if not isinstance(evaluate_on, dict | None):
+        raise TypeError(f"evaluate_on must be a dict of name -> (x, label), got {evaluate_on!r}")
+    sets = dict(evaluate_on or {})
     if until_loss is not None:
         sets.setdefault("train", (x, label))
     _check(model, loss_fn, x, label)
     for name, data in sets.items():
         _check(model, loss_fn, *data, where=f"evaluate_on[{name!r}] ")
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}")
-
+    epochs = check_count("epochs", epochs)
+    if batch_size is not None:
+        check_count("batch_size", batch_size, len(x))
     optimizer = _optimizer(optimizer, model)
     params = [p for group in optimizer.param_groups for p in group["params"]]
     base_lrs = [group["lr"] for group in optimizer.param_groups]
@@ -205,6 +209,7 @@ def mlp(*widths, activation=torch.nn.Tanh, seed=0, dtype=torch.float32):
         dtype: floating type of the parameters.
 
     Raises:
+        TypeError: a width is not an int.
         ValueError: fewer than two widths, or one below 1.
 
     >>> mlp(64, 64, 10)
@@ -214,8 +219,10 @@ def mlp(*widths, activation=torch.nn.Tanh, seed=0, dtype=torch.float32):
       (2): Linear(in_features=64, out_features=10, bias=True)
     )
     """
-    if len(widths) < 2 or min(widths) < 1:
-        raise ValueError(f"widths must be two or more numbers, each at least 1, got {widths}")
+    if len(widths) < 2:
+        raise ValueError(f"widths must be two or more numbers, got {widths}")
+    for width in widths:
+        check_count("each of widths", width)
     generator = torch.Generator().manual_seed(seed)
     layers = []
     for fan_in, fan_out in itertools.pairwise(widths):

@@ -24,7 +24,7 @@ def draw_card(file):
     ax.plot(0, 0, "o", color=BALL, markersize=26)
     for y, text, size in [(0.66, "When", 60), (0.5, "Training", 60), (0.34, "Gets Stuck", 60)]:
         fig.text(0.06, y, text, size=size, color=INK, family="serif", weight="bold", va="center")
-    fig.text(0.065, 0.18, "The loss has stopped falling. Why?", size=22, color=INK, family="serif")
+    fig.text(0.065, 0.18, "The loss has stopped falling. Why?", size=18, color=INK, family="serif")
     fig.savefig(file)
 
 

@@ -400,9 +400,10 @@ def test_trajectory_of_no_steps_is_the_start():
     assert torch.equal(trajectory(bowl, theta0, Adam, steps=0), theta0[None])
 
 
-def test_optimizers_copy_tensor_hyper_parameters_in_the_dtype_of_theta():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_optimizers_copy_tensor_hyper_parameters_in_the_dtype_of_theta(dtype):
     theta = torch.ones(2, 1, dtype=torch.float64, requires_grad=True)
-    rate = torch.tensor([[0.5], [0.25]])  # float32
+    rate = torch.tensor([[0.5], [0.25]], dtype=dtype)
     optimizer = GradientDescent([theta], lr=rate)
     rate.zero_()
     theta.grad = torch.ones_like(theta)

@@ -1,7 +1,9 @@
 """The one function that a notebook calls."""
 
 import math
+import re
 
+from .bake import Baked, baking
 from .live import Live
 from .slider import named
 
@@ -60,5 +62,12 @@ def explore(draw, *, alt, figsize=None, name=None, play=None, **sliders):
         raise ValueError(f"sliders may have {MOST_STATES} states together, got {states}")
     if play is not None and play not in sliders:
         raise ValueError(f"play must name a slider, {list(sliders)}, got {play!r}")
+    if name is None:
+        plain = re.sub("[^a-z0-9]+", "-", getattr(draw, "__name__", "").lower()).strip("-")
+        name = plain or "explorer"
+    elif not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name):
+        raise ValueError(f"name must be small letters, digits and single hyphens, got {name!r}")
     describe = alt if callable(alt) else lambda **values: alt
+    if baking():
+        return Baked(draw, sliders, describe, figsize, name, play)
     return Live(draw, sliders, describe, figsize, play)

@@ -46,13 +46,14 @@ def _unknown(outline, glyph_map):
 
 
 class Painter:
-    """Renders one explorer's figures; what it keeps of one state serves the next."""
+    """Renders one explorer's figures into a forest; what it keeps of one state serves the next."""
 
-    def __init__(self):
+    def __init__(self, forest):
+        self.forest = forest
         self._texts = _Texts()
 
-    def svg(self, figure):
-        """`figure`, whose dpi is `DPI`, as the text of an SVG document."""
+    def paint(self, figure):
+        """The root node of `figure`, whose dpi is `DPI`."""
         file = io.StringIO()
         width, height = figure.get_size_inches()
         with mpl.rc_context(SETTINGS):
@@ -63,4 +64,4 @@ class Painter:
             renderer = MixedModeRenderer(figure, width, height, IMAGE_DPI, vector)
             figure.draw(renderer)
             renderer.finalize()
-        return file.getvalue()
+        return self.forest.add(file.getvalue())

@@ -9,7 +9,9 @@ from lib.hessian.critical_point import (
     shares,
 )
 from lib.hessian.dense import gradient, hessian, hvp
+from lib.hessian.flat import flat_loss
 from lib.hessian.lanczos import Eigenpairs, eigenpairs
+from lib.hessian.newton import Minimum, find_minimum
 from lib.hessian.operator import HessianOperator
 from lib.hessian.spectrum import SpectralDensity, Trace, spectral_density, trace
 
@@ -18,12 +20,15 @@ __all__ = [
     "Eigenpairs",
     "Escape",
     "HessianOperator",
+    "Minimum",
     "Shares",
     "SpectralDensity",
     "Trace",
     "classify",
     "eigenpairs",
     "escape_direction",
+    "find_minimum",
+    "flat_loss",
     "gradient",
     "hessian",
     "hvp",

@@ -1,0 +1,154 @@
+"""Figures of the course: arrays and an Axes in, the Axes out."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from IPython import get_ipython
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+BLUE, VERMILLION, GREEN, PINK, AMBER, SKY, INK = (
+    "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #222222".split()
+)
+PAPER_TO_BLUE = LinearSegmentedColormap.from_list("paper", ["#fbfaf5", "#bcd3e6", "#5b8db8"])
+
+
+def use_style():
+    """Give every following figure the course's look; in a notebook, as sharp SVG.
+
+    >>> use_style()
+    >>> plt.rcParams["axes.spines.top"]
+    False
+    """
+    plt.style.use(Path(__file__).with_name("course.mplstyle"))
+    shell = get_ipython()
+    if hasattr(shell, "kernel"):
+        set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def surface(ax, loss, x=(-2, 2), y=(-2, 2), points=121, levels=14, names=("$w_1$", "$w_2$")):
+    """Contours of a loss of two parameters; darker is higher.
+
+    Args:
+        ax: an Axes.
+        loss: maps points (..., 2) to losses (...), as in ``lib.surfaces``.
+        x, y: ranges of the two parameters.
+        points: grid points a side.
+        levels: how many contour levels, or their values, ascending.
+        names: axis labels.
+
+    Returns:
+        ax.
+    """
+    xs, ys = (torch.linspace(*map(float, r), points, dtype=torch.float64) for r in (x, y))
+    grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1)
+    z = loss(grid).numpy()
+    ax.contourf(xs, ys, z, levels, cmap=PAPER_TO_BLUE, extend="both")
+    ax.contour(xs, ys, z, levels, colors="#6f879b", linewidths=0.5, negative_linestyles="solid")
+    ax.set(xlim=x, ylim=y, xlabel=names[0], ylabel=names[1])
+    ax.grid(False)
+    return ax
+
+
+def path(ax, points, color=VERMILLION, label=None):
+    """A descent path through two parameters, its start ringed and its end filled.
+
+    Args:
+        ax: an Axes, for example with a :func:`surface`.
+        points: path (steps + 1, 2), tensor or array.
+        color, label: of the line.
+
+    Returns:
+        ax.
+    """
+    points = np.asarray(points)
+    ax.plot(*points.T, ".-", color=color, lw=1.3, ms=4, label=label)
+    ax.plot(*points[0], "o", mfc="white", mec=color, ms=7, mew=1.5)
+    ax.plot(*points[-1], "o", color=color, ms=7)
+    return ax
+
+
+def curvature(left, right, point, evals, evecs):
+    """A point on a map with the axes of its Hessian (left) and the eigenvalues as bars (right).
+
+    Positive curvature is blue and drawn solid, negative is vermillion and dashed.
+
+    Args:
+        left: an Axes with a :func:`surface`.
+        right: an Axes for the bars.
+        point: (2,), where the Hessian was taken.
+        evals: ascending (2,).
+        evecs: (2, 2), in columns.
+
+    Returns:
+        left, right.
+    """
+    point = np.asarray(point)
+    for i, (value, axis) in enumerate(zip(evals.tolist(), np.asarray(evecs).T, strict=True)):
+        style = dict(color=BLUE, ls="-") if value > 0 else dict(color=VERMILLION, ls=(0, (2, 1)))
+        left.plot(*np.transpose([point - 0.4 * axis, point + 0.4 * axis]), lw=3, **style)
+        right.bar(f"$\\lambda_{i + 1}$", value, width=0.6, color=style["color"])
+        right.annotate(
+            f"{value:+.1f}",
+            (i, value),
+            (0, 4 if value > 0 else -4),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if value > 0 else "top",
+        )
+    left.plot(*point, "o", color=INK)
+    right.axhline(0, color=INK, lw=0.8)
+    return left, right
+
+
+def spectrum(ax, evals, tol=1e-6):
+    """Eigenvalues in order of size, coloured by sign: negative, within tol of zero, positive.
+
+    Args:
+        ax: an Axes.
+        evals: ascending (d,), tensor or array.
+        tol: relative to the largest absolute eigenvalue.
+
+    Returns:
+        ax.
+    """
+    evals = np.asarray(evals)
+    zero = tol * np.abs(evals).max()
+    rank = np.arange(1, len(evals) + 1)
+    for part, color, name in (
+        (evals < -zero, VERMILLION, "negative"),
+        (np.abs(evals) <= zero, AMBER, "zero"),
+        (evals > zero, BLUE, "positive"),
+    ):
+        if part.any():
+            ax.vlines(rank[part], 0, evals[part], color=color, lw=max(1, min(6, 150 / len(evals))))
+            label = f"{part.sum()} {name}"
+            ax.plot(rank[part], evals[part], "o", color=color, ms=3, label=label)
+    ax.axhline(0, color=INK, lw=0.8)
+    ax.set(xlabel="rank", ylabel="eigenvalue of $H$")
+    ax.legend()
+    return ax
+
+
+def curves(ax, lines, x=None, xlabel="update", ylabel="training loss", log=False):
+    """Several named curves over a common x.
+
+    Args:
+        ax: an Axes.
+        lines: name -> values (n,); values may differ in length.
+        x: common x values; 0, 1, 2 … by default.
+        xlabel, ylabel: axis labels.
+        log: whether y is logarithmic.
+
+    Returns:
+        ax.
+    """
+    for name, values in lines.items():
+        values = np.asarray(values)
+        ax.plot(np.arange(len(values)) if x is None else x, values, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
+    if len(lines) > 1:
+        ax.legend()
+    return ax

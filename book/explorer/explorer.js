@@ -245,13 +245,21 @@
     return Number.isNaN(best) ? texts.indexOf(wanted) : numbers.indexOf(best);
   }
 
+  function decoded(text) {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text; // typed by hand
+    }
+  }
+
   // Takes each explorer that the address names to its state there; returns the first of them.
   function readAddress() {
     const named = location.hash.slice(1).split(";").flatMap((part) => {
       const [id, values = ""] = part.split(":");
       const explorer = explorers.find(({ root }) => root.id === id);
       if (!explorer) return [];
-      const pairs = values.split(",").map((pair) => pair.split("=").map(decodeURIComponent));
+      const pairs = values.split(",").map((pair) => pair.split("=").map(decoded));
       explorer.goTo(new Map(pairs));
       return [explorer];
     });

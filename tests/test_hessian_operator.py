@@ -1,4 +1,5 @@
 from functools import partial
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -336,6 +337,33 @@ def test_operator_runs_the_model_no_more_often_than_it_must(sizes):
         H.product(H.like.fill_(1))
     # One batch: its graph is kept. Several: rebuilt for each product.
     assert len(calls) == (1 if len(sizes) == 1 else 5 * len(sizes))
+
+
+def test_operator_holds_one_batch_at_a_time():
+    graphs, alive = WeakSet(), []
+
+    class Watch(torch.autograd.Function):
+        """The identity, whose node lives as long as the graph it is part of."""
+
+        @staticmethod
+        def forward(ctx, x):
+            graphs.add(ctx)
+            alive.append(len(graphs))
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+    class Watched(nn.Linear):
+        def forward(self, x):
+            return Watch.apply(super().forward(x))
+
+    data = [(draw(4, 3, seed=i), torch.arange(4) % 2) for i in range(3)]
+    H = HessianOperator(Watched(3, 2).double(), cross_entropy, data)
+    H.product(draw(8, seed=18))
+    H.gradient()
+    assert alive == [1] * 6
 
 
 def test_operator_counts_its_products():

@@ -45,10 +45,10 @@ class KrylovSpace:
         if not w.isfinite().all():
             raise ValueError("H v is not finite")
         self.size += 1
-        length = w.norm().item()
+        before = norm(w)
         column, w = self._split(w)
-        left = w.norm().item()
-        if self.count < len(w) and left > 10 * torch.finfo(w.dtype).eps * len(w) ** 0.5 * length:
+        left = norm(w)
+        if self.count < len(w) and left > 10 * torch.finfo(w.dtype).eps * len(w) ** 0.5 * before:
             self._append(w)
             column = np.append(column, left)
         self.columns.append(column)
@@ -72,12 +72,12 @@ class KrylovSpace:
     def _append(self, w):
         if self.count % BLOCK == 0:
             self.blocks.append(w.new_empty(BLOCK, len(w)))
-        self.blocks[-1][self.count % BLOCK] = w / w.norm()
+        self.blocks[-1][self.count % BLOCK] = w / norm(w)
         self.count += 1
 
     def _split(self, w):
         """The coefficients V w and the rest w - V^T V w, orthogonal to V to rounding."""
-        column, after = np.zeros(self.count), w.norm().item()
+        column, after = np.zeros(self.count), norm(w)
         for _ in range(3):  # again while the norm still drops: mostly twice (Giraud et al., 2005)
             before, coefficients = after, []
             for i, block in enumerate(self.blocks):
@@ -86,7 +86,7 @@ class KrylovSpace:
                 w = torch.addmv(w, rows.T, coefficients[-1], alpha=-1)
             if coefficients:
                 column += torch.cat(coefficients).double().cpu().numpy()
-            after = w.norm().item()
+            after = norm(w)
             if after > 0.7 * before:
                 break
         return column, w
@@ -115,6 +115,11 @@ def as_product(H):
         return H.product, H.like
     like = torch.empty(H.shape[0], dtype=torch.float32 if H.dtype == np.float32 else torch.float64)
     return lambda v: torch.as_tensor(H @ v.numpy()).to(like), like
+
+
+def norm(w):
+    """Length of w; in float64, since squares of 1e-23 are 0 in float32."""
+    return torch.linalg.vector_norm(w, dtype=torch.float64).item()
 
 
 def random_rows(n, like, seed):

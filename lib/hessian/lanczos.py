@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lib.hessian.krylov import KrylovSpace, as_product, random_rows
+from lib.hessian.krylov import KrylovSpace, as_product, norm, random_rows
 
 MIN_WARM = 10  # products before a pair found from v0 is believed
 
@@ -26,9 +26,9 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0):
     One Krylov space with full reorthogonalisation serves both ends of the spectrum. A pair is
     accepted when its residual :math:`\lVert H v - \lambda v \rVert` is at most ``tol`` times the
     largest absolute eigenvalue; some eigenvalue then lies within the residual of the one
-    returned. The reported residuals are recomputed with one product each. As many start vectors
-    are used as pairs are wanted at one end, so that a multiple eigenvalue comes as often as it
-    should.
+    returned, as a rule the outermost one, at a loose ``tol`` now and then its neighbour. The
+    reported residuals are recomputed with one product each. As many start vectors are used as
+    pairs are wanted at one end, so that a multiple eigenvalue comes as often as it should.
 
     Args:
         H: symmetric tensor or array (d, d), SciPy ``LinearOperator``, or ``HessianOperator``.
@@ -70,14 +70,14 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0):
         if last or (space.size >= enough and space.size % (1 + space.size // 10) == 0):
             evals, c, residuals = space.ritz()
             at, limit = _positions(evals, k, which), tol * np.abs(evals).max()
-            if last or (residuals[at] <= 0.9 * limit).all():  # room for the rounding of products
+            # At half the limit: products are rounded, and a neighbour may converge first.
+            if last or (residuals[at] <= limit / 2).all():
                 break
     evecs = space.combine(c[:, at])
     evecs /= evecs.norm(dim=1, keepdim=True)
     theta = torch.as_tensor(evals[at]).to(like)
-    residuals = torch.stack(
-        [(product(v) - x * v).norm() for x, v in zip(theta, evecs, strict=True)]
-    )
+    residuals = [norm(product(v) - x * v) for x, v in zip(theta, evecs, strict=True)]
+    residuals = torch.tensor(residuals, dtype=torch.float64).to(like)
     converged = bool((residuals <= limit).all())
     return Eigenpairs(theta, evecs.T, residuals, space.size + k, converged)
 

@@ -1,5 +1,6 @@
 """The built website, page by page, in a headless Chromium that is cut off from the network."""
 
+import gzip
 import re
 from urllib.parse import unquote, urldefrag
 
@@ -10,6 +11,7 @@ from tests.pages import Elements, toc_pages
 
 pytestmark = pytest.mark.timeout(1800)  # the first test may have to build the site
 
+FIRST_VIEW = 1_000_000  # bytes, compressed
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
@@ -122,6 +124,15 @@ def test_every_figure_says_what_it_shows(site, browser, page):
     assert not bare
 
 
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_first_view_of_a_chapter_is_light(site, server, browser, page):
+    with Visit(browser, f"{server}/{page}") as visit:
+        visit.page.wait_for_timeout(500)
+        names = visit.page.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
+    files = [site / page, *(site / name.removeprefix(server + "/").split("?")[0] for name in names)]
+    assert sum(len(gzip.compress(file.read_bytes())) for file in set(files)) < FIRST_VIEW
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_inside_the_book_lead_somewhere(site, page):
     broken = []
@@ -135,7 +146,7 @@ def test_links_inside_the_book_lead_somewhere(site, page):
     assert not broken
 
 
-@pytest.mark.parametrize("word", ["saddle", "eta", "临界点"])
+@pytest.mark.parametrize("word", ["saddle", "eta", "alpha", "临界点"])
 @pytest.mark.parametrize("scheme", ["file", "http"])
 def test_search_finds(site, server, browser, word, scheme):
     address = (site / "search.html").as_uri() if scheme == "file" else f"{server}/search.html"

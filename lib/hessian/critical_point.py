@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lib.hessian.krylov import as_product
 from lib.hessian.lanczos import eigenpairs
 
 
@@ -110,7 +111,8 @@ def escape_direction(H, tol=1e-3):
     >>> escape_direction(torch.diag(torch.tensor([1.0, -2.0]))).eval
     -2.0
     """
-    pairs = eigenpairs(H, k=min(2, H.shape[0]), which="BE", tol=tol)
+    d = len(as_product(H)[1])
+    pairs = eigenpairs(H, k=min(2, d), which="BE", tol=tol)
     if not pairs.converged:
         raise RuntimeError(f"eigenpairs did not converge in {pairs.num_matvecs} products")
     low, high = pairs.evals[0].item(), pairs.evals[-1].item()

@@ -1,5 +1,6 @@
 """The density of a spectrum and its sum, estimated from random probes."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +61,7 @@ def spectral_density(H, num_probes=10, num_steps=80, points=400, width=0.01, see
     _at_least("num_steps", num_steps, 1)
     if not 0 < width < np.inf:
         raise ValueError(f"width must be above 0, got {width}")
-    _at_least("points", points, 11 + 1 / width)
+    _at_least("points", points, math.ceil(11 + 1 / width))
     nodes, weights = [], []
     for probe in random_rows(num_probes, like, seed):
         space = KrylovSpace(product, probe[None])

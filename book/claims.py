@@ -1,7 +1,8 @@
 """The course's claims: the page that lists them and the cells that show them.
 
-A code cell tagged `claim-critical-1` becomes the target of {claim}`critical-1`. The page
-chapters/claims.md names every claim; those of chapters not in the book show as "to come".
+A code cell tagged `claim-critical-1` becomes the target of {claim}`critical-1`, which, in the
+claim's own chapter, leads to its row on the page chapters/claims.md instead. That page names every
+claim; those of chapters not in the book show as "to come".
 """
 
 import re
@@ -31,39 +32,33 @@ def ledger(page):
     return ROW.findall(page)
 
 
-def reference(label, text, docname):
-    """A link to a label, resolved when all pages have been read."""
-    return addnodes.pending_xref(
-        "",
-        nodes.inline(text=text, classes=["claim-name"]),
-        refdomain="std",
-        reftype="ref",
-        reftarget=label,
-        refdoc=docname,
-        refexplicit=True,
-        refwarn=True,
-    )
-
-
 class Claim(SphinxRole):
-    """{claim}`critical-1`: a link to the cell that shows the claim."""
+    """{claim}`critical-1`: a link to the cell that shows the claim, or from there to its row."""
 
     def run(self):
-        link = reference(f"claim-{self.text}", self.text, self.env.docname)
+        chapter = CHAPTERS.get(self.text.split("-")[0])
+        at_home = self.env.docname == f"chapters/{chapter}"
+        link = addnodes.pending_xref(
+            "",
+            nodes.inline(text=self.text, classes=["claim-name"]),
+            refdomain="std",
+            reftype="ref",
+            reftarget=f"ledger-claim-{self.text}" if at_home else f"claim-{self.text}",
+            refdoc=self.env.docname,
+            refexplicit=True,
+            refwarn=True,
+        )
         self.set_source_info(link)
         return [link], []
 
 
 def label_claim_cells(app, doctree):
-    """Make each tagged cell a target under the name of its tag, with a link to the ledger below."""
-    anonlabels = app.env.get_domain("std").anonlabels
-    for cell in list(doctree.findall(nodes.container)):
+    """Make each tagged cell a target under the name of its tag."""
+    for cell in doctree.findall(nodes.container):
         for tag in cell.get("cell_metadata", {}).get("tags", []):
             if tag.startswith("claim-"):
                 cell["ids"].append(tag)
-                anonlabels[tag] = (app.env.docname, tag)
-                link = reference(f"ledger-{tag}", tag.removeprefix("claim-"), app.env.docname)
-                cell += nodes.paragraph("", "Shown here: ", link, classes=["claim-label"])
+                app.env.get_domain("std").anonlabels[tag] = (app.env.docname, tag)
 
 
 def label_ledger_rows(app, doctree):

@@ -189,7 +189,7 @@ def test_explore_shows_an_error_and_keeps_the_picture():
 
 def test_explore_reset_and_play():
     live = explore(bar, alt="A bar.", play="step", eta=[1, 2], step=Slider([1, 2, 3], start=2))
-    player, reset = live.widget.children[2].children
+    player, reset = live.widget.children[-1].children
     assert (player.min, player.max, player.value) == (0, 2, 1)
     live._controls["eta"].index, live._controls["step"].index = 1, 2
     reset.click()

@@ -33,19 +33,34 @@ def file_data(app, doctree, docname):
     if app.builder.format != "html":
         return
     taken = set()
+    here = app.builder.get_target_uri(docname)
     for node in doctree.findall(nodes.raw):
         if named := NAME.match(node.astext()):
             identifier = _free(f"explorer-{named[1]}", taken)
-            data = DATA.search(node.astext())
-            file = _write(Path(app.outdir), data[1])
-            address = relative_uri(app.builder.get_target_uri(docname), file)
-            html = DATA.sub("", node.astext()).replace(
-                " data-name=",
-                f' data-states="{Path(file).stem}" data-src="{address}" data-name=',
-                1,
-            )
+            html = publish(node.astext(), identifier, Path(app.outdir), here)
             node.clear()
-            node.append(nodes.Text(html.replace(ID, identifier)))
+            node.append(nodes.Text(html))
+
+
+def publish(html, identifier, outdir, here):
+    """Write an explorer's data as a script of the site.
+
+    Args:
+        html: the explorer as `lib.explorer` bakes it.
+        identifier: its id on the page.
+        outdir: the folder of the site.
+        here: the page's address in the site.
+
+    Returns:
+        the html without the data, which instead says where it is.
+    """
+    data = DATA.search(html)[1]
+    key = hashlib.sha256(data.encode()).hexdigest()[:16]
+    file = f"{FOLDER}/{key}.js"
+    (outdir / FOLDER).mkdir(parents=True, exist_ok=True)
+    (outdir / file).write_text(f'explorerStates("{key}",{data});\n', encoding="utf-8")
+    place = f' data-states="{key}" data-src="{relative_uri(here, file)}" data-name='
+    return DATA.sub("", html).replace(" data-name=", place, 1).replace(ID, identifier)
 
 
 def _free(identifier, taken):
@@ -55,15 +70,6 @@ def _free(identifier, taken):
         free = f"{identifier}-{number}"
     taken.add(free)
     return free
-
-
-def _write(outdir, data):
-    """Write the data as a script; returns its place in the site."""
-    key = hashlib.sha256(data.encode()).hexdigest()[:16]
-    file = f"{FOLDER}/{key}.js"
-    (outdir / FOLDER).mkdir(parents=True, exist_ok=True)
-    (outdir / file).write_text(f'explorerStates("{key}",{data});\n', encoding="utf-8")
-    return file
 
 
 def add_assets(app, pagename, templatename, context, doctree):

@@ -40,7 +40,7 @@ class Live:
         for control in self._controls.values():
             control.observe(self._moved, "index")
         self.widget = widgets.VBox(
-            [*self._controls.values(), self._buttons(play), self._trouble, self._picture]
+            [self._picture, self._trouble, *self._controls.values(), self._buttons(play)]
         )
 
     def _repr_mimebundle_(self, include=None, exclude=None):

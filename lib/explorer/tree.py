@@ -10,7 +10,10 @@ COORDINATES = {"d", "x", "y", "width", "height"}
 LONG_NUMBER = re.compile(rf"-?\d+\.\d{{{DECIMALS + 1},}}(?:e-?\d+)?")
 TRANSLATION = re.compile(r"translate\([^)]*\)")
 REFERENCE = re.compile(r"#([^)\s]+)")
+CLIP = re.compile(r' clip-path="[^"]*"')
+MARKER = 'marker markerUnits="userSpaceOnUse" markerWidth="1" markerHeight="1" overflow="visible"'
 XLINK = "{http://www.w3.org/1999/xlink}"
+HREF = XLINK + "href"
 KEEP, AGAIN = ID + "keep ", ID + "again "  # comments: remember the next element; here it is again
 
 
@@ -26,7 +29,6 @@ class Forest:
         self.start, self.kind, self.children = [], [], []
         self.defs = {}  # markup of a definition without its id -> its number
         self._nodes = {}
-        self._markup = {}
         self._rounded = {}
         self._kept = {}
 
@@ -41,7 +43,10 @@ class Forest:
         """
         parser = ET.XMLParser(target=ET.TreeBuilder(insert_comments=True))
         root = ET.fromstring(svg, parser)
-        return _Document(self, root).node(root)
+        document = _Document(self, root, self._rounded)
+        node = document.node(root)
+        self._rounded = document.rounded
+        return node
 
     def intern(self, kind, start, children):
         """The node of these parts, made if there is none yet."""
@@ -56,11 +61,11 @@ class Forest:
 
     def markup(self, node):
         """The SVG text of a node with all that is in it."""
-        text = self._markup.get(node)
-        if text is None:
-            inside = "".join(map(self.markup, self.children[node]))
-            text = self._markup[node] = element(self.start[node], inside)
-        return text
+        return element(self.start[node], "".join(map(self.markup, self.children[node])))
+
+    def define(self, markup):
+        """The number by which nodes refer to a definition."""
+        return self.defs.setdefault(markup, len(self.defs))
 
     def definitions(self, among=None):
         """The SVG text of all definitions, or of those whose numbers are in `among`."""
@@ -80,16 +85,27 @@ class Forest:
 class _Document:
     """One SVG document on its way into a forest."""
 
-    def __init__(self, forest, root):
+    def __init__(self, forest, root, rounded_before):
         self._forest = forest
-        self._defined = {}
+        self._rounded_before = rounded_before
+        self.rounded = {}  # for the next document: most coordinates come again
+        self._defined, self._numbers = {}, {}
         for defs in root.iter(SVG + "defs"):
             for definition in defs:
                 self._defined[definition.get("id")] = definition
 
     def node(self, element):
-        forest = self._forest
-        children, keep = [], None
+        forest, start = self._forest, self._start(element)
+        if self._marks(element):
+            children = (self._marked(element.findall(USE)),)
+        else:
+            children = self._children(element)
+        if element.tag == GROUP and CLIP.search(start) is None:
+            start, children = self._clipped(start, children)
+        return forest.intern(self._kind(element), start, children)
+
+    def _children(self, element):
+        forest, children, keep = self._forest, [], None
         for child in element:
             if child.tag is ET.Comment:
                 text = child.text.strip()
@@ -101,7 +117,37 @@ class _Document:
                 children.append(self.node(child))
                 if keep is not None:
                     forest._kept[keep], keep = children[-1], None
-        return forest.intern(self._kind(element), self._start(element), tuple(children))
+        return tuple(children)
+
+    def _marks(self, element):
+        """Whether a group is one marker at several points."""
+        marks = [child for child in element if child.tag not in LEFT_OUT]
+        looks = {(mark.tag, mark.get(HREF), mark.get("style")) for mark in marks}
+        placed = all(mark.tag == USE and mark.get("x") for mark in marks)
+        return len(marks) > 1 and len(looks) == 1 and placed
+
+    def _marked(self, uses):
+        """One path with the marker at each of its points: less to read and to draw than uses."""
+        forest = self._forest
+        shape = self.node(self._defined[uses[0].get(HREF)[1:]])
+        style = forest.intern("g", f'g style="{escape(uses[0].get("style", ""))}"', (shape,))
+        number = forest.define(forest.markup(forest.intern("marker", MARKER, (style,))))
+        points = (f"{self._round(use.get('x'))} {self._round(use.get('y'))}" for use in uses)
+        marker = f"fill: none; stroke: none; marker: url(#{ID}_{number})"
+        return forest.intern("path", f'path d="M {" L ".join(points)}" style="{marker}"', ())
+
+    def _clipped(self, start, children):
+        """A clip that all children of a group share, moved to the group: browsers clip once."""
+        forest = self._forest
+        starts = [forest.start[child] for child in children]
+        clips = {match and match[0] for match in map(CLIP.search, starts)}
+        if len(clips) != 1 or None in clips or any(" transform=" in text for text in starts):
+            return start, children
+        bare = (
+            forest.intern(forest.kind[child], CLIP.sub("", text), forest.children[child])
+            for child, text in zip(children, starts, strict=True)
+        )
+        return start + clips.pop(), tuple(bare)
 
     def _kind(self, element):
         name = element.get("id", "")
@@ -125,21 +171,22 @@ class _Document:
         return " ".join(parts)
 
     def _round(self, text):
-        rounded = self._forest._rounded
-        if text not in rounded:
-            rounded[text] = " ".join(LONG_NUMBER.sub(_short, text).split())
-        return rounded[text]
+        if text not in self.rounded:
+            known = self._rounded_before.get(text)
+            short = known or " ".join(LONG_NUMBER.sub(_short, text).split())
+            self.rounded[text] = short
+        return self.rounded[text]
 
     def _refer(self, match):
-        definition = self._defined.get(match[1])
-        if definition is None:
-            return match[0]
-        markup = self._forest.markup(self.node(definition))
-        number = self._forest.defs.setdefault(markup, len(self._forest.defs))
-        return f"#{ID}_{number}"
+        name = match[1]
+        if name not in self._numbers and name in self._defined:
+            markup = self._forest.markup(self.node(self._defined[name]))
+            self._numbers[name] = self._forest.define(markup)
+        return f"#{ID}_{self._numbers[name]}" if name in self._numbers else match[0]
 
 
 SVG = "{http://www.w3.org/2000/svg}"
+GROUP, USE = SVG + "g", SVG + "use"
 LEFT_OUT = {SVG + name for name in ("defs", "metadata", "title", "style")}
 # Matplotlib sets these by a style element, which would reach the whole page.
 ROOT_STYLE = 'stroke-linejoin="round" stroke-linecap="butt"'

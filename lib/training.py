@@ -263,14 +263,18 @@ def sweep(run, grid, n_jobs=-1):
     if not grid or not settings:
         raise ValueError(f"grid must have a name, and a value for every name, got {grid!r}")
     workers = min(joblib.effective_n_jobs(n_jobs), len(settings))
-    threads = max(1, joblib.cpu_count() // workers) if workers > 1 else torch.get_num_threads()
-    call = joblib.delayed(_call)
-    results = joblib.Parallel(n_jobs=workers)(call(run, setting, threads) for setting in settings)
+    call, threads_before = joblib.delayed(_call), torch.get_num_threads()
+    threads = max(1, joblib.cpu_count() // workers) if workers > 1 else threads_before
+    try:
+        calls = (call(run, setting, threads) for setting in settings)
+        results = joblib.Parallel(n_jobs=workers)(calls)
+    finally:
+        torch.set_num_threads(threads_before)
     return list(zip(settings, results, strict=True))
 
 
 def _call(run, setting, threads):
-    outside, threads_before = _in_sweep.set(True), torch.get_num_threads()
+    outside = _in_sweep.set(True)
     torch.set_num_threads(threads)
     try:
         return run(**setting)
@@ -278,7 +282,6 @@ def _call(run, setting, threads):
         error.add_note(f"in a sweep, with {setting}")
         raise
     finally:
-        torch.set_num_threads(threads_before)
         _in_sweep.reset(outside)
 
 

@@ -4,6 +4,7 @@ import math
 import os
 import pickle
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import joblib
@@ -115,9 +116,9 @@ def test_train_on_the_full_batch_does_not_depend_on_the_order(seed):
 def test_train_repeats_itself_with_dropout_and_leaves_global_random_numbers_alone():
     x, label = examples()
 
-    def run(seed):
+    def run(seed, batch_size=5):
         model = torch.nn.Sequential(net(), torch.nn.Dropout(0.5))
-        return train(model, cross_entropy, x, label, SGD, 4, batch_size=5, seed=seed)
+        return train(model, cross_entropy, x, label, SGD, 4, batch_size=batch_size, seed=seed)
 
     torch.manual_seed(1)
     before = torch.get_rng_state()
@@ -126,6 +127,7 @@ def test_train_repeats_itself_with_dropout_and_leaves_global_random_numbers_alon
     torch.manual_seed(2)
     assert_same(first, run(seed=3))
     assert not np.array_equal(first.loss, run(seed=4).loss)
+    assert not np.array_equal(run(seed=3, batch_size=None).loss, run(seed=4, batch_size=None).loss)
 
 
 def test_train_takes_an_optimizer_or_a_callable_that_makes_one():
@@ -332,12 +334,10 @@ def test_train_notices_a_gradient_that_is_not_finite():
 
 
 def test_train_that_diverges_leaves_running_statistics_finite():
+    # The first update makes the weights so large that the next variance overflows float32.
     x = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
-    norm = torch.nn.BatchNorm1d(2)
-    model = torch.nn.Sequential(
-        torch.nn.Linear(2, 2), torch.nn.Linear(2, 2), norm, torch.nn.Linear(2, 2)
-    )
-    history = train(model, mse_loss, x, x, partial(torch.optim.SGD, lr=1e9), 50)
+    model = torch.nn.Sequential(mlp(2, 2), torch.nn.BatchNorm1d(2))
+    history = train(model, mse_loss, x, x, partial(torch.optim.SGD, lr=1e30), 50)
     assert history.stopped_by == "diverged"
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
 
@@ -375,7 +375,7 @@ def test_train_that_is_interrupted_before_the_first_update_has_an_empty_history(
 
 
 def test_history_has_a_coarse_repr():
-    loss = np.array([2.31, 2.29, 0.21, 0.1234])
+    loss = np.array([3.4, 0.2, 0.41, 0.0876])
     history = History(loss, None, loss, loss, np.array([0, 0, 1, 1]), {}, "epochs")
     assert repr(history) == "History(4 updates in 2 epochs, loss 2 -> 0.2)"
 
@@ -589,11 +589,18 @@ def test_sweep_notes_the_setting_at_which_a_run_failed(n_jobs):
     assert caught.value.__notes__ == ["in a sweep, with {'lr': 0}"]
 
 
-def test_sweep_leaves_threads_of_this_process_alone():
+def test_sweep_shares_the_threads_and_gives_them_back():
     before = torch.get_num_threads()
-    with joblib.parallel_config(backend="threading"):
-        sweep(lambda a: a, {"a": [1, 2, 3]}, n_jobs=3)
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(joblib.cpu_count() + 1)
+    try:
+        with joblib.parallel_config(backend="threading"):
+            inside = sweep(lambda a: torch.get_num_threads(), {"a": [1, 2, 3]}, n_jobs=3)
+        with ThreadPoolExecutor() as pool:  # a new thread takes the number of the whole process
+            after = pool.submit(torch.get_num_threads).result()
+    finally:
+        torch.set_num_threads(before)
+    assert {threads for _, threads in inside} == {max(1, joblib.cpu_count() // 3)}
+    assert after == joblib.cpu_count() + 1
 
 
 def test_sweep_goes_through_a_dask_cluster():

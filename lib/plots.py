@@ -9,9 +9,7 @@ from IPython import get_ipython
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-BLUE, VERMILLION, GREEN, PINK, AMBER, SKY, INK = (
-    "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #222222".split()
-)
+BLUE, VERMILLION, AMBER, INK = "#0072B2", "#D55E00", "#E69F00", "#222222"
 PAPER_TO_BLUE = LinearSegmentedColormap.from_list("paper", ["#fbfaf5", "#bcd3e6", "#5b8db8"])
 
 
@@ -87,9 +85,10 @@ def curvature(left, right, point, evals, evecs):
     """
     point = np.asarray(point)
     for i, (value, axis) in enumerate(zip(evals.tolist(), np.asarray(evecs).T, strict=True)):
-        style = dict(color=BLUE, ls="-") if value > 0 else dict(color=VERMILLION, ls=(0, (2, 1)))
-        left.plot(*np.transpose([point - 0.4 * axis, point + 0.4 * axis]), lw=3, **style)
-        right.bar(f"$\\lambda_{i + 1}$", value, width=0.6, color=style["color"])
+        color, dashes = (BLUE, "-") if value > 0 else (VERMILLION, (0, (2, 1)))
+        ends = np.transpose([point - 0.4 * axis, point + 0.4 * axis])
+        left.plot(*ends, color=color, linestyle=dashes, linewidth=3)
+        right.bar(f"$\\lambda_{i + 1}$", value, width=0.6, color=color)
         right.annotate(
             f"{value:+.1f}",
             (i, value),
@@ -101,35 +100,6 @@ def curvature(left, right, point, evals, evecs):
     left.plot(*point, "o", color=INK)
     right.axhline(0, color=INK, lw=0.8)
     return left, right
-
-
-def spectrum(ax, evals, tol=1e-6):
-    """Eigenvalues in order of size, coloured by sign: negative, within tol of zero, positive.
-
-    Args:
-        ax: an Axes.
-        evals: ascending (d,), tensor or array.
-        tol: relative to the largest absolute eigenvalue.
-
-    Returns:
-        ax.
-    """
-    evals = np.asarray(evals)
-    zero = tol * np.abs(evals).max()
-    rank = np.arange(1, len(evals) + 1)
-    for part, color, name in (
-        (evals < -zero, VERMILLION, "negative"),
-        (np.abs(evals) <= zero, AMBER, "zero"),
-        (evals > zero, BLUE, "positive"),
-    ):
-        if part.any():
-            ax.vlines(rank[part], 0, evals[part], color=color, lw=max(1, min(6, 150 / len(evals))))
-            label = f"{part.sum()} {name}"
-            ax.plot(rank[part], evals[part], "o", color=color, ms=3, label=label)
-    ax.axhline(0, color=INK, lw=0.8)
-    ax.set(xlabel="rank", ylabel="eigenvalue of $H$")
-    ax.legend()
-    return ax
 
 
 def curves(ax, lines, x=None, xlabel="update", ylabel="training loss", log=False):

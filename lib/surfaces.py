@@ -68,7 +68,7 @@ def quadratic(H):
         H: symmetric matrix (d, d), or its diagonal (d,).
 
     Returns:
-        A surface: points (..., d) -> losses (...).
+        A surface: points (..., d) -> losses (...), in the dtype of the points.
 
     Raises:
         ValueError: H is neither a vector nor a symmetric matrix.
@@ -80,7 +80,7 @@ def quadratic(H):
         H = torch.diag(H)
     if H.ndim != 2 or H.shape[0] != H.shape[1] or not torch.allclose(H, H.T):
         raise ValueError(f"H must be (d,) or a symmetric (d, d), got {H}")
-    return lambda theta: 0.5 * ((theta @ H) * theta).sum(-1)
+    return lambda theta: 0.5 * ((theta @ H.to(theta)) * theta).sum(-1)
 
 
 def line_fit(x, y):

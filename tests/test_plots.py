@@ -54,8 +54,8 @@ def test_surface_draws_the_levels_it_is_given(ax):
 
 
 def test_surface_puts_the_first_parameter_on_the_horizontal_axis(ax):
-    plots.surface(ax, quadratic(torch.tensor([8.0, 2.0])), levels=[1.0])
-    (contour,) = ax.collections[1].get_paths()
+    plots.surface(ax, quadratic(torch.tensor([8.0, 2.0])), levels=[1.0, 3.0])
+    contour = ax.collections[1].get_paths()[0]
     width, height = np.ptp(contour.vertices, axis=0)
     assert width == pytest.approx(1.0, abs=0.02)  # 4 x² = 1
     assert height == pytest.approx(2.0, abs=0.02)  # y² = 1

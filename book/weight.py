@@ -3,12 +3,18 @@
 import re
 from pathlib import Path
 
+from fontTools import subset
 from PIL import Image
 
 IMAGE = re.compile(r'<img (?![^>]*\bloading=)([^>]*?src="[^"]*_images/([^"/]+\.png)")')
-# The theme's icons come from its style sheet and fonts; this script, half a megabyte compressed,
-# would only draw them once more.
+# The theme's icons come from its fonts; this script, half a megabyte, would draw them once more.
 ICON_SCRIPT = re.compile(r'\s*<script [^>]*src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
+# In the head, in order, and not needed before the page is read. The first is: scripts written
+# into the page set its options.
+WAITING = re.compile(r"<script (?!defer)(?=[^>]*src=)(?![^>]*documentation_options)")
+ICON = re.compile(r"\bfa-[a-z0-9-]+")
+ICON_RULE = re.compile(r'([^{}]*\bfa-[^{}]*)\{content:"\\([0-9a-f]+)"\}')
+COMPRESSED_FONT = re.compile(r'url\([^)]*\.woff2\) format\("woff2"\),')
 
 
 def load_images_late(app, pagename, templatename, context, doctree):
@@ -27,18 +33,50 @@ def load_images_late(app, pagename, templatename, context, doctree):
         context["body"] = IMAGE.sub(late, context["body"])
 
 
-def drop_icon_script(app, exception):
-    if exception or app.builder.format != "html":
-        return
-    for page in Path(app.outdir).rglob("*.html"):
+def lighten_scripts(site):
+    """Take the icon script out of all pages, and let the other scripts wait for the text."""
+    for page in site.rglob("*.html"):
         html = page.read_text("utf8")
-        if ICON_SCRIPT.search(html):
-            page.write_text(ICON_SCRIPT.sub("", html), "utf8")
-    for file in Path(app.outdir).glob("_static/scripts/fontawesome.js*"):
+        page.write_text(WAITING.sub("<script defer ", ICON_SCRIPT.sub("", html)), "utf8")
+    for file in site.glob("_static/scripts/fontawesome.js*"):
         file.unlink()
+
+
+def lighten_icons(site):
+    """Keep of the theme's icon fonts, 2,000 glyphs, those that some page or script names."""
+    style = site / "_static/styles/pydata-sphinx-theme.css"
+    text = style.read_text("utf8")
+    style.write_text(COMPRESSED_FONT.sub("", text), "utf8")
+    rules = ICON_RULE.findall(text)
+    codes = {name: int(code, 16) for names, code in rules for name in ICON.findall(names)}
+    sources = [*site.rglob("*.html"), *site.glob("_static/scripts/*.js")]
+    named = {name for file in sources for name in ICON.findall(file.read_text("utf8"))}
+    for file in site.glob("_static/vendor/fontawesome/webfonts/*"):
+        if file.suffix == ".woff2":
+            file.unlink()
+            continue
+        font = subset.load_font(file, subset.Options())
+        subsetter = subset.Subsetter()
+        subsetter.populate(unicodes=[codes[name] for name in named if name in codes])
+        subsetter.subset(font)
+        subset.save_font(font, file, subset.Options())
+
+
+def flatten_style(site):
+    """Save a round trip: the theme's first style sheet does nothing but import another."""
+    basic = (site / "_static/basic.css").read_text("utf8")
+    importing = site / "_static/styles/theme.css"
+    if "@import" in importing.read_text("utf8"):
+        importing.write_text(basic.replace("url(", "url(../"), "utf8")
+
+
+def lighten(app, exception):
+    if not exception and app.builder.format == "html":
+        for step in (lighten_scripts, lighten_icons, flatten_style):
+            step(Path(app.outdir))
 
 
 def setup(app):
     app.connect("html-page-context", load_images_late)
-    app.connect("build-finished", drop_icon_script)
+    app.connect("build-finished", lighten)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from fontTools.ttLib import TTFont
 
 from tests.pages import Elements, toc_pages
 
@@ -154,6 +155,19 @@ def test_search_finds(site, server, browser, word, scheme):
         visit.page.locator("#search-results ul.search li a").first.wait_for(timeout=20_000)
         assert not visit.foreign
         assert not visit.complaints
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_icons_are_drawn_from_the_fonts_that_are_left(site, browser, page):
+    fonts = (site / "_static/vendor/fontawesome/webfonts").glob("*.ttf")
+    drawn = set().union(*(TTFont(file).getBestCmap() for file in fonts))
+    with Visit(browser, (site / page).as_uri()) as visit:
+        icons = visit.page.evaluate(
+            """() => [...document.querySelectorAll('i[class*="fa-"]')]
+                .map(e => getComputedStyle(e, '::before').content).filter(c => c != 'none')"""
+        )
+    assert icons
+    assert not {icon for icon in icons if ord(icon.strip('"')) not in drawn}
 
 
 @pytest.mark.parametrize("page", CHAPTERS)

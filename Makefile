@@ -17,7 +17,7 @@ BROKEN := .venv-incomplete
 
 TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' constraints.txt)
 PIP := $(PY) -m pip install --disable-pip-version-check
-SITE_TESTS := tests/test_site.py tests/test_claims.py
+SITE_TESTS := tests/test_site.py tests/test_claims.py tests/test_explorer_page.py
 BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
 
 .DEFAULT_GOAL := book

@@ -40,7 +40,7 @@ def server(site):
         server.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it lives, asyncio.run fails in the tests of other modules
 def browser():
     """A headless Chromium: the machine's own or the one Playwright has installed."""
     from playwright.sync_api import Error, sync_playwright

@@ -50,11 +50,12 @@ def _row(name, slider):
     label, text = escape(slider.label), escape(slider.texts[slider.start])
     width = max(map(len, slider.texts))
     return (
-        f'<label for="{ID}-{name}">{label}</label>'
+        f'<div class="explorer-slider"><label for="{ID}-{name}">{label}</label>'
         f'<input type="range" id="{ID}-{name}" data-name="{name}" min="0" '
         f'max="{len(slider.values) - 1}" value="{slider.start}" autocomplete="off" '
         f'aria-valuetext="{label} = {text}" data-texts="{escape(json.dumps(slider.texts))}">'
         f'<span class="explorer-value" aria-hidden="true" style="min-width:{width}ch">{text}</span>'
+        f"</div>"
     )
 
 

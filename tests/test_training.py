@@ -469,7 +469,9 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def no_delay(monkeypatch):
-    monkeypatch.setattr("lib.training.tqdm", lambda **options: tqdm(**options | {"delay": 0}))
+    monkeypatch.setattr(
+        "lib.training.progress.tqdm", lambda **options: tqdm(**options | {"delay": 0})
+    )
 
 
 @pytest.mark.parametrize(
@@ -522,9 +524,9 @@ def test_train_shows_a_bar_in_a_notebook_to_a_person_and_stores_none():
         from functools import partial
         import torch
         from torch.nn.functional import cross_entropy
-        import lib.training
-        from lib.training import mlp, tqdm, train
-        lib.training.tqdm = lambda **options: tqdm(**options | {"delay": 0})
+        from lib.training import mlp, progress, train
+        tqdm = progress.tqdm
+        progress.tqdm = lambda **options: tqdm(**options | {"delay": 0})
         x, label = torch.eye(2), torch.arange(2)
     """
     cells = [new_code_cell(textwrap.dedent(source)) for source in (imports, cell, cell)]

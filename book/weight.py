@@ -6,7 +6,9 @@ from pathlib import Path
 from fontTools import subset
 from PIL import Image
 
-IMAGE = re.compile(r'<img (?![^>]*\bloading=)([^>]*?src="[^"]*_images/([^"/]+\.png)")')
+IMAGE = re.compile(r'<img (?![^>]*\bloading=)([^>]*?src="[^"]*_images/([^"/]+\.(?:png|svg))")')
+SVG_SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)pt" height="([\d.]+)pt"')
+PIXELS_PER_POINT = 96 / 72
 # The theme's icons come from its fonts; this script, half a megabyte, would draw them once more.
 ICON_SCRIPT = re.compile(r'\s*<script [^>]*src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
 # In the head, in order, and not needed before the page is read. The first is: scripts written
@@ -21,16 +23,23 @@ def load_images_late(app, pagename, templatename, context, doctree):
     """Figures load as they come near; their size is stated, so that nothing moves when they do."""
 
     def late(match):
-        file = pictures.get(match[2])
-        if not file:
+        if match[2] not in pictures:
             return match[0]
-        with Image.open(Path(app.srcdir) / file) as image:
-            width, height = image.size
+        width, height = picture_size(Path(app.srcdir) / pictures[match[2]])
         return f'<img loading="lazy" width="{width}" height="{height}" {match[1]}'
 
     pictures = {name: file for file, (_, name) in app.env.images.items()}
     if "body" in context:
         context["body"] = IMAGE.sub(late, context["body"])
+
+
+def picture_size(file):
+    """Width and height in CSS pixels of a PNG, or of an SVG by matplotlib."""
+    if file.suffix == ".png":
+        with Image.open(file) as image:
+            return image.size
+    points = SVG_SIZE.search(file.read_text("utf8")).groups()
+    return tuple(round(float(length) * PIXELS_PER_POINT) for length in points)
 
 
 def lighten_scripts(site):

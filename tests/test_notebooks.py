@@ -137,6 +137,12 @@ TINY_NOTEBOOKS = {
     "raises": [code_cell("1 / 0")],
     "differs": [code_cell("print(2)", stream("3\n"))],
     "unstored": [code_cell("print(2)")],
+    "draws": [
+        code_cell(
+            "from IPython.display import SVG, display\ndisplay(SVG('<svg/>'))",
+            new_output("display_data", data={"text/plain": "<IPython.core.display.SVG object>"}),
+        )
+    ],
     "slow": [code_cell(SLEEP), code_cell("x = 1")],
     "swallows": [code_cell(f"try:\n    {SLEEP}\nexcept KeyboardInterrupt:\n    pass")],
 }
@@ -163,6 +169,7 @@ def verdicts(tmp_path_factory):
     [
         ("good.ipynb::Cell 0", "PASSED"),
         ("good.ipynb::Cell 1", "PASSED"),
+        ("draws.ipynb::Cell 0", "PASSED"),
         ("raises.ipynb::Cell 0", "FAILED"),
         ("differs.ipynb::Cell 0", "FAILED"),
         ("unstored.ipynb::Cell 0", "FAILED"),

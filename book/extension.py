@@ -58,7 +58,14 @@ def choose_cache(app, config):
     config.nb_execution_cache_path = str(folder / execution_key())
 
 
+def title_first_page(app, pagename, templatename, context, doctree):
+    """Else its title would be the book's twice over."""
+    if pagename == app.config.root_doc:
+        context["docstitle"] = "why the loss stops falling, and what to do"
+
+
 def setup(app):
     app.connect("config-inited", choose_cache)
+    app.connect("html-page-context", title_first_page)
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -14,6 +14,10 @@ ICON_SCRIPT = re.compile(r'\s*<script [^>]*src="[^"]*scripts/fontawesome\.js[^"]
 # In the head, in order, and not needed before the page is read. The first is: scripts written
 # into the page set its options.
 WAITING = re.compile(r"<script (?!defer)(?=[^>]*src=)(?![^>]*documentation_options)")
+# Without a theme the first paint is bare, and everything moves once a late script has chosen one.
+NO_THEME = 'localStorage.getItem("theme") || "";'
+FIRST_THEME = """localStorage.getItem("theme") ||
+      (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");"""
 ICON = re.compile(r"\bfa-[a-z0-9-]+")
 ICON_RULE = re.compile(r'([^{}]*\bfa-[^{}]*)\{content:"\\([0-9a-f]+)"\}')
 COMPRESSED_FONT = re.compile(r'url\([^)]*\.woff2\) format\("woff2"\),')
@@ -42,10 +46,13 @@ def picture_size(file):
     return tuple(round(float(length) * PIXELS_PER_POINT) for length in points)
 
 
-def lighten_scripts(site):
-    """Take the icon script out of all pages, and let the other scripts wait for the text."""
+def lighten_pages(site):
+    """Take out the icon script, let the others wait for the text, choose the theme at once."""
     for page in site.rglob("*.html"):
-        html = page.read_text("utf8")
+        html = page.read_text("utf8").replace(NO_THEME, FIRST_THEME)
+        html = html.replace(
+            '<html lang="en" data-content', '<html lang="en" data-theme="light" data-content'
+        )
         page.write_text(WAITING.sub("<script defer ", ICON_SCRIPT.sub("", html)), "utf8")
     for file in site.glob("_static/scripts/fontawesome.js*"):
         file.unlink()
@@ -81,7 +88,7 @@ def flatten_style(site):
 
 def lighten(app, exception):
     if not exception and app.builder.format == "html":
-        for step in (lighten_scripts, lighten_icons, flatten_style):
+        for step in (lighten_pages, lighten_icons, flatten_style):
             step(Path(app.outdir))
 
 

@@ -207,6 +207,9 @@ def test_explore_moves_that_wait_cost_one_drawing():
         for i in range(1, 40):
             live._controls["eta"].index = i
         await asyncio.sleep(0.2)
+        live._controls["eta"].index = 5
+        live._controls["eta"].index = 39
+        await asyncio.sleep(0.2)
 
     asyncio.run(drag())
     assert drawn == [0, 39]

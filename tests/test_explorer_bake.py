@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.ticker import MultipleLocator
 
 from lib.explorer import Slider, explore
 from lib.explorer.codec import DIGITS, encode, integers
@@ -183,6 +184,52 @@ def test_explore_bakes_an_axis_that_changes_between_still_ones():
     states = [{"limit": limit, "label": label} for limit in (1, 2, 1000) for label in range(3)]
     for values, markup in zip(states, states_of(baked), strict=True):
         assert markup == afresh(draw, values), values
+
+
+CHANGES = {
+    "limits": lambda ax: ax.set_xlim(0, 7),
+    "the other axis' limits": lambda ax: ax.set_ylim(0, 7),
+    "inverted": lambda ax: ax.set_ylim(1.05, -0.05),
+    "scale": lambda ax: ax.set_xscale("symlog"),
+    "place": lambda ax: ax.set_position((0.3, 0.3, 0.4, 0.4)),
+    "locator": lambda ax: ax.xaxis.set_major_locator(MultipleLocator(0.3)),
+    "minor locator": lambda ax: ax.xaxis.set_minor_locator(MultipleLocator(0.1)),
+    "formatter": lambda ax: ax.yaxis.set_major_formatter("{x} m"),
+    "ticks": lambda ax: ax.set_xticks([0.5], labels=["half"]),
+    "tick look": lambda ax: ax.tick_params(axis="y", length=9, colors="red"),
+    "one label": lambda ax: ax.get_xticklabels()[1].set_color("red"),
+    "a label at hand": lambda ax: ax.xaxis.majorTicks[1].label1.set_color("red"),
+    "its name at hand": lambda ax: ax.yaxis.label.set_color("red"),
+    "spine": lambda ax: ax.spines["left"].set_position(("data", 0.2)),
+    "grid": lambda ax: ax.grid(True),
+    "axis label": lambda ax: ax.set_ylabel("loss"),
+    "side": lambda ax: ax.yaxis.tick_right(),
+    "hidden": lambda ax: ax.xaxis.set_visible(False),
+    "title": lambda ax: ax.set_title("over it"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_drawing_notices_what_changes_an_axis(change):
+    def draw(fig, changed):
+        ax = fig.add_axes((0.2, 0.2, 0.6, 0.6))
+        ax.plot([0, 1])
+        ax.set_ylabel("height")
+        ax.spines["left"].set_position(("data", 0.5))  # the one axis moves with the other's limits
+
+        def update(changed):
+            if changed:
+                change(ax)
+
+        update(changed)
+        return update
+
+    drawing = Drawing(draw, (3, 2))
+    roots = [drawing.at({"changed": changed}) for changed in (False, False, True, True)]
+    afresh = Drawing(draw, (3, 2), drawing.forest, still=False)
+    expected = [afresh.at({"changed": changed}) for changed in (False, True)][1]
+    assert roots[0] == roots[1] != expected
+    assert roots[2] == roots[3] == expected
 
 
 def test_explore_bakes_the_same_bytes_every_time():

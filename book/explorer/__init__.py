@@ -4,6 +4,9 @@ While Sphinx reads a notebook, the environment variable that `lib.explorer` look
 The kernel's output then holds the figure's start state and, in a script element, the data of all
 other states. Here the data moves to a file of its own, which the page loads when the figure is
 about to come into view. The file is named after its content.
+
+An explorer is baked when its notebook is executed: the notebook cache keeps what was baked, and a
+change of any code cell of the notebook, or of lib, bakes its explorers again.
 """
 
 import hashlib

@@ -8,10 +8,10 @@ from .tree import AGAIN, KEEP
 class StillAxis:
     """An axis that is drawn again only after a change.
 
-    A change is a new place of the axes, other limits, another scale, locator or formatter, or an
-    artist of the axis that matplotlib marks as stale. (A locator or formatter altered in place
-    escapes all these; `Baked` compares some states with figures drawn afresh.) While nothing
-    has changed, the axis writes a comment in its place, which `Forest` knows how to read.
+    A change is a new place or other limits of the axes, or anything of the axis that matplotlib
+    marks as stale: a label, a tick, the axis itself where it got a scale, locator or formatter.
+    (A formatter altered in place escapes this; `Baked` compares some states with figures drawn
+    afresh.) While nothing has changed, a comment stands for the axis, which `Forest` can read.
     """
 
     def __init__(self, axis, name):
@@ -48,22 +48,13 @@ class StillAxis:
         return self._boxes[key]
 
     def _state(self):
-        axis, axes = self._axis, self._axis.axes
-        return (
-            axis.get_visible(),
-            *(tuple(box.bounds) for box in (axes.bbox, axes.viewLim, axes.dataLim)),
-            axis.get_transform(),
-            axis.get_major_locator(),
-            axis.get_minor_locator(),
-            axis.get_major_formatter(),
-            axis.get_minor_formatter(),
-        )
+        axes = self._axis.axes
+        return (*axes.bbox.bounds, *axes.viewLim.bounds)
 
     def _artists(self):
         axis = self._axis
         yield from (axis, axis.label, axis.offsetText)
         for tick in (*axis.majorTicks, *axis.minorTicks):
-            yield tick
             yield from tick.get_children()
 
 

@@ -137,11 +137,14 @@ class _Document:
         return forest.intern("path", f'path d="M {" L ".join(points)}" style="{marker}"', ())
 
     def _clipped(self, start, children):
-        """A clip that all children of a group share, moved to the group: browsers clip once."""
+        """A clip that all children of a group share, moved to the group: browsers clip once.
+
+        It means the same there: matplotlib never clips the element that it transforms.
+        """
         forest = self._forest
         starts = [forest.start[child] for child in children]
         clips = {match and match[0] for match in map(CLIP.search, starts)}
-        if len(clips) != 1 or None in clips or any(" transform=" in text for text in starts):
+        if len(clips) != 1 or None in clips:
             return start, children
         bare = (
             forest.intern(forest.kind[child], CLIP.sub("", text), forest.children[child])

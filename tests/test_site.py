@@ -104,6 +104,22 @@ def test_mathematics_is_typeset_without_error(site, browser, page):
     assert errors == 0
 
 
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_mathematics_in_text_has_small_indices(site, browser, page):
+    """MathJax keeps indices above a size it takes from the text around them while it loads."""
+    with Visit(browser, (site / page).as_uri()) as visit:
+        ratios = visit.page.evaluate(
+            """() => {
+                const size = element => parseFloat(getComputedStyle(element).fontSize);
+                const scripts = document.querySelectorAll(
+                    'span.math mjx-script > :not(mjx-spacer)');
+                return [...scripts].map(e => size(e) / size(e.closest('mjx-math')));
+            }"""
+        )
+    assert ratios
+    assert max(ratios) < 0.85
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_page_shows_one_h1_and_has_each_id_once(site, browser, page):
     with Visit(browser, (site / page).as_uri()) as visit:

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from tqdm import tqdm
 
 from lib.data import batches
-from lib.training import History, evaluate, mlp, sweep, train
+from lib.training import History, evaluate, mlp, seeds, sweep, train
 
 close = partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
 SGD = partial(torch.optim.SGD, lr=0.1)
@@ -652,3 +652,27 @@ def test_sweep_refuses_a_grid_without_settings(grid, error):
 def test_history_survives_a_trip_between_processes():
     history = train(net(), cross_entropy, X, LABEL, SGD, 2)
     assert_same(pickle.loads(pickle.dumps(history)), history)
+
+
+# Seeds
+
+
+def test_seeds_count_from_zero_and_move_with_the_environment(monkeypatch):
+    monkeypatch.delenv("SEED_OFFSET", raising=False)
+    assert list(seeds(3)) == [0, 1, 2]
+    monkeypatch.setenv("SEED_OFFSET", "1000")
+    assert list(seeds(2)) == [1000, 1001]
+
+
+@pytest.mark.parametrize("offset", ["-1", "1.5", "x", ""])
+def test_seeds_refuse_an_offset_that_is_no_whole_number(monkeypatch, offset):
+    monkeypatch.setenv("SEED_OFFSET", offset)
+    with pytest.raises(ValueError, match="SEED_OFFSET must be"):
+        seeds(3)
+
+
+def test_seeds_refuse_a_count_that_is_none():
+    with pytest.raises(ValueError, match="count must be"):
+        seeds(0)
+    with pytest.raises(TypeError, match="count must be"):
+        seeds(1.5)

@@ -23,11 +23,13 @@ PAGES = [*toc_pages(), "search.html"]
 class Visit:
     """A page opened in the browser, and what it asked for and complained of meanwhile."""
 
-    def __init__(self, browser, address, theme="light", width=1280):
+    def __init__(self, browser, address, theme=None, width=1280):
+        """As a new visitor, or as one who has chosen the theme "light" or "dark" before."""
         self.context = browser.new_context(viewport={"width": width, "height": 900})
-        self.context.add_init_script(
-            f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
-        )
+        if theme:
+            self.context.add_init_script(
+                f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+            )
         self.foreign, self.complaints = [], []
         self.context.route(re.compile(r"^(?!file:|data:|blob:|http://127\.0\.0\.1)"), self.refuse)
         self.page = self.context.new_page()

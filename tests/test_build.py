@@ -1,9 +1,17 @@
 """What the website's build takes for a change, and what it does to pages."""
 
-import pytest
-from PIL import Image
+from pathlib import Path
+from types import SimpleNamespace
 
-from book import build, extension, weight
+import nbformat
+import pytest
+from jupyter_cache import get_cache
+from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
+from sphinx.errors import ExtensionError
+
+from book import build, execute, extension, weight
+from book.clean_notebooks import METADATA
 
 
 @pytest.fixture
@@ -59,3 +67,60 @@ def test_picture_size_is_in_css_pixels(tmp_path):
     (tmp_path / "a.svg").write_text('<?xml?>\n<svg xmlns="x" width="72pt" height="36.0pt">')
     assert weight.picture_size(tmp_path / "a.png") == (30, 20)
     assert weight.picture_size(tmp_path / "a.svg") == (96, 48)
+
+
+@pytest.fixture
+def run_changed(tmp_path):
+    """Writes notebooks of one cell each and has the changed ones run; returns the cache."""
+    config = SimpleNamespace(nb_execution_cache_path=str(tmp_path / "cache"))
+    config.nb_execution_timeout = 60
+    env = SimpleNamespace(doc2path=lambda docname: str(tmp_path / docname))
+
+    def run(**cells):
+        for name, source in cells.items():
+            notebook = new_notebook(cells=[new_code_cell(source)])
+            notebook.metadata.kernelspec = METADATA["kernelspec"]
+            nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+        docnames = ["page.md", *(f"{name}.ipynb" for name in cells)]
+        execute.run_changed(SimpleNamespace(config=config), env, docnames)
+
+    run.cache = get_cache(config.nb_execution_cache_path)
+    return run
+
+
+def wait_for(mine, other):
+    return f"""
+import pathlib, time
+pathlib.Path("{mine}").touch()
+while not pathlib.Path("{other}").exists():
+    time.sleep(0.05)
+"""
+
+
+def test_run_changed_runs_notebooks_side_by_side(run_changed, monkeypatch):
+    monkeypatch.setattr(execute.os, "cpu_count", lambda: 2)
+    run_changed(a=wait_for("a", "b"), b=wait_for("b", "a"))
+    assert len(run_changed.cache.list_cache_records()) == 2
+
+
+def test_run_changed_leaves_alone_what_is_cached(run_changed, tmp_path):
+    count = "with open('runs', 'a') as file: file.write('x')"
+    run_changed(a=count)
+    run_changed(a=count)
+    assert Path(tmp_path / "runs").read_text() == "x"
+    run_changed(a=count + "  # changed")
+    assert Path(tmp_path / "runs").read_text() == "xx"
+
+
+def test_run_changed_names_what_fails_and_keeps_the_rest(run_changed):
+    with pytest.raises(ExtensionError, match=r"(?s)bad\.ipynb: a cell failed.*1 / 0.*ZeroDivision"):
+        run_changed(bad="1 / 0", good="print(1)")
+    (record,) = run_changed.cache.list_cache_records()
+    assert record.uri.endswith("good.ipynb")
+
+
+def test_run_changed_tells_the_kernel_to_bake(run_changed):
+    run_changed(a="import os; print(os.environ['EXPLORER_BAKE'])")
+    (record,) = run_changed.cache.list_cache_records()
+    notebook = run_changed.cache.get_cache_bundle(record.pk).nb
+    assert notebook.cells[0].outputs[0].text == "a.ipynb\n"

@@ -17,7 +17,9 @@ BROKEN := .venv-incomplete
 
 TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' constraints.txt)
 PIP := $(PY) -m pip install --disable-pip-version-check
-NBVAL := $(PY) -m pytest -q --nbval-current-env --nbval-cell-timeout=300
+# One notebook to a process, as many at a time as there are cores.
+NBVAL := $(PY) -m pytest -q --nbval-current-env --nbval-cell-timeout=300 \
+	-n auto --maxprocesses=4 --dist=loadfile
 SITE_TESTS := tests/test_site.py tests/test_claims.py tests/test_explorer_page.py
 BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
 

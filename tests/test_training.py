@@ -469,9 +469,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def no_delay(monkeypatch):
-    monkeypatch.setattr(
-        "lib.training.progress.tqdm", lambda **options: tqdm(**options | {"delay": 0})
-    )
+    monkeypatch.setattr("lib.progress.tqdm", lambda **options: tqdm(**options | {"delay": 0}))
 
 
 @pytest.mark.parametrize(
@@ -524,7 +522,8 @@ def test_train_shows_a_bar_in_a_notebook_to_a_person_and_stores_none():
         from functools import partial
         import torch
         from torch.nn.functional import cross_entropy
-        from lib.training import mlp, progress, train
+        from lib import progress
+        from lib.training import mlp, train
         tqdm = progress.tqdm
         progress.tqdm = lambda **options: tqdm(**options | {"delay": 0})
         x, label = torch.eye(2), torch.arange(2)

@@ -8,10 +8,9 @@ from functools import partial
 import torch
 
 from lib.data import batches, check_count
+from lib.progress import in_sweep, progress_bar
 from lib.training.evaluation import accuracy_of, check_fit, score
 from lib.training.history import history_of
-from lib.training.progress import progress_bar
-from lib.training.sweeps import in_sweep
 
 
 def train(

@@ -1,12 +1,11 @@
 """The same run at every setting of a grid."""
 
 import itertools
-from contextvars import ContextVar
 
 import joblib
 import torch
 
-in_sweep = ContextVar("in_sweep", default=False)
+from lib.progress import in_sweep
 
 
 def sweep(run, grid, n_jobs=-1):

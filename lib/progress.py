@@ -1,13 +1,22 @@
-"""A progress bar that a person sees and a stored output does not keep."""
+"""Long work seen and stopped: a progress bar that no stored output keeps, and Ctrl-C."""
 
 import sys
+import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
 
+from torch import distributed
 from tqdm import tqdm
 
-from lib.training.sweeps import in_sweep
+in_sweep = ContextVar("in_sweep", default=False)
 
 
-def progress_bar(total, progress):
+def progress_bar(total, progress=None, unit="examples"):
+    """A tqdm bar with the time left, that appears after a second and goes away at the end.
+
+    ``progress=None`` shows it where a person looks on, a terminal or a live notebook, and never
+    where outputs are stored, in a sweep, or beside the bar of the first process of a torchrun.
+    """
     ipython = sys.modules.get("IPython")
     shell = ipython and ipython.get_ipython()
     in_notebook = hasattr(shell, "kernel")
@@ -16,16 +25,32 @@ def progress_bar(total, progress):
         # and papermill rest, and nbval) tell the kernel that there is no one to ask for input.
         content = shell.get_parent().get("content", {}) if in_notebook else {}
         person = content.get("allow_stdin", False) if in_notebook else sys.stderr.isatty()
-        progress = person and not in_sweep.get()
+        progress = person and not in_sweep.get() and not _is_second_process()
     return tqdm(
         total=total,
         disable=not progress,
         file=_NotebookLine() if in_notebook else sys.stderr,
         leave=False,
         delay=1,
-        unit=" examples",
+        unit=f" {unit}",
         unit_scale=True,
     )
+
+
+@contextmanager
+def until_interrupted(what, enough):
+    """Let Ctrl-C end the block with a warning, once ``enough()`` says there is a result."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if in_sweep.get() or not enough():  # or the sweep would go on with the next run
+            raise
+        # Past this function and contextlib's own, to the caller of the one that has the block.
+        warnings.warn(f"{what} was interrupted: this is the best so far", stacklevel=4)
+
+
+def _is_second_process():
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_rank()
 
 
 class _NotebookLine:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matrices import draw
 
 from lib.hessian import gradient, hessian, hvp
 from lib.surfaces import line_fit, monkey_saddle, quadratic, rosenbrock, toy_network
@@ -15,10 +16,6 @@ tensor = partial(torch.tensor, dtype=torch.float64)
 close = partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
 law = settings(max_examples=20, deadline=None)  # a first call can take a second
 seeds = st.integers(0, 2**31)
-
-
-def draw(*shape, seed):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 INPUTS = draw(7, 3, seed=0)

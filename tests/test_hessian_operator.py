@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matrices import draw
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, eigsh
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
@@ -18,10 +19,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated
 
 law = settings(max_examples=25, deadline=None)  # a first call can take a second
 close = partial(torch.testing.assert_close, rtol=1e-11, atol=1e-12)
-
-
-def draw(*shape, seed, dtype=torch.float64):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def fill(model, seed=0, scale=0.5):

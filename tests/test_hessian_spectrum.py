@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matrices import draw, symmetric
 from scipy.sparse.linalg import LinearOperator
 from scipy.stats import semicircular
 from torch import nn
@@ -19,17 +20,6 @@ law = settings(max_examples=40, deadline=None)
 SEMICIRCLE = semicircular.ppf((np.arange(150) + 0.5) / 150)
 CLUSTERS = np.concatenate([np.linspace(-0.1, 0.1, 120), np.linspace(2, 2.4, 40)])
 each_spectrum = pytest.mark.parametrize("evals", [SEMICIRCLE, CLUSTERS], ids=["wigner", "clusters"])
-
-
-def draw(*shape, seed):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def symmetric(evals, seed=0):
-    """A matrix with these eigenvalues, turned at random."""
-    Q, _ = torch.linalg.qr(draw(len(evals), len(evals), seed=seed))
-    H = (Q * torch.as_tensor(evals, dtype=torch.float64)) @ Q.T
-    return (H + H.T) / 2
 
 
 def bells(evals, grid, width=0.01):

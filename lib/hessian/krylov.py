@@ -1,5 +1,7 @@
 """An orthonormal basis grown by products H v, and H seen through it."""
 
+import math
+
 import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator
@@ -24,12 +26,17 @@ class KrylovSpace:
 
     def __init__(self, product, starts, seed=0):
         self.product, self.seed = product, seed
+        self.reach = len(starts)  # H v_i has parts along v_j only for |i - j| <= reach
         self.blocks = []  # the basis
         self.count = 0  # vectors in the basis
-        self.size = 0  # of these, multiplied by H
         self.columns = []  # V H v for each multiplied v
         for start in starts:
             self._append(self._split(start)[1])
+
+    @property
+    def size(self):
+        """How many vectors of the basis have been multiplied by H."""
+        return len(self.columns)
 
     @property
     def closed(self):
@@ -41,17 +48,16 @@ class KrylovSpace:
         if self.closed:
             fresh = random_rows(1, self.blocks[0][0], self.seed + self.count)[0]
             self._append(self._split(fresh)[1])
-        w = self.product(self.blocks[self.size // BLOCK][self.size % BLOCK])
-        if not w.isfinite().all():
-            raise ValueError("H v is not finite")
-        self.size += 1
+        w = self.product(self._vector(self.size))
         before = norm(w)
-        column, w = self._split(w)
+        if not math.isfinite(before):
+            raise ValueError("H v is not finite")
+        column, w = self._split(w, near=self.size - self.reach)
         left = norm(w)
         if self.count < len(w) and left > 10 * torch.finfo(w.dtype).eps * len(w) ** 0.5 * before:
             self._append(w)
             column = np.append(column, left)
-        self.columns.append(column)
+        self.columns.append(column)  # last, so that Ctrl-C at any time leaves a sound space
 
     def ritz(self):
         """Ritz values ascending (size,), their c in columns (size, size), residuals (size,)."""
@@ -69,16 +75,30 @@ class KrylovSpace:
             rows = rows + part @ block[: part.shape[1]]
         return rows
 
+    def _vector(self, i):
+        return self.blocks[i // BLOCK][i % BLOCK]
+
     def _append(self, w):
         if self.count % BLOCK == 0:
             self.blocks.append(w.new_empty(BLOCK, len(w)))
         self.blocks[-1][self.count % BLOCK] = w / norm(w)
         self.count += 1
 
-    def _split(self, w):
-        """The coefficients V w and the rest w - V^T V w, orthogonal to V to rounding."""
-        column, after = np.zeros(self.count), norm(w)
-        for _ in range(3):  # again while the norm still drops: mostly twice (Giraud et al., 2005)
+    def _split(self, w, near=None):
+        """The coefficients V w and the rest w - V^T V w, orthogonal to V to rounding.
+
+        The large parts, along the vectors from ``near`` on, are taken off first and one by one,
+        so that one pass through the whole basis is mostly enough for the rounding that is left.
+        """
+        column = np.zeros(self.count)
+        if near is not None:
+            first, parts = max(0, near), []
+            for i in range(first, self.count):
+                parts.append(self._vector(i) @ w)
+                w = w - parts[-1] * self._vector(i)
+            column[first:] = torch.stack(parts).double().cpu().numpy()
+        after = norm(w)
+        for _ in range(3):  # again while the norm still drops (Giraud et al., 2005)
             before, coefficients = after, []
             for i, block in enumerate(self.blocks):
                 rows = block[: max(0, self.count - i * BLOCK)]

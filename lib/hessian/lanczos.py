@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from lib.hessian.krylov import KrylovSpace, as_product, norm, random_rows
+from lib.progress import progress_bar, until_interrupted
 
 MIN_WARM = 10  # products before a pair found from v0 is believed
 
@@ -20,7 +21,7 @@ class Eigenpairs(NamedTuple):
     converged: bool
 
 
-def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0):
+def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, progress=None):
     r"""k extreme eigenpairs of a symmetric H, from products H v alone (Lanczos, 1950).
 
     One Krylov space with full reorthogonalisation serves both ends of the spectrum. A pair is
@@ -37,15 +38,19 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0):
             each end (for odd k one more from the upper).
         tol: as above, 0 < tol < 1. Products in float32 are too coarse for much below 1e-5.
         max_matvecs: products to spend on the search, >= k.
-        v0: start vector (d,), such as the eigenvector before the last training steps; random by
-            default. A tenth of a random vector is added and at least 10 products are made, so
-            that an eigenvector that is not, or no longer, a wanted one leads away from itself;
-            of two pairs that nearly tie, v0's may still be taken for the outermost.
+        v0: start vector (d,), such as the eigenvector before the last training steps, or the sum
+            of several; random by default. A tenth of a random vector is added and at least 10
+            products are made, so that an eigenvector that is not, or no longer, a wanted one
+            leads away from itself; of two pairs that nearly tie, v0's may still be taken for the
+            outermost.
         seed: of the random start vectors.
+        progress: show a progress bar, which goes away at the end; its time left is the most there
+            can be. None shows it where a person looks on, and never where outputs are stored.
 
     Returns:
         A named tuple ``(evals, evecs, residuals, num_matvecs, converged)``, its tensors in H's
         dtype and on its device. Where ``converged`` is False, the residuals tell how far it got.
+        A KeyboardInterrupt, once k products are made, ends the search so, with a warning.
 
     Raises:
         TypeError: H is of no kind named above.
@@ -61,25 +66,39 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0):
     starts = random_rows(k - k // 2 if which == "BE" else k, like, seed)
     if v0 is not None:
         starts[0] = _start(v0, like) + 0.1 * starts[0] / starts[0].norm()
-    enough = k if v0 is None else max(k, MIN_WARM)
-    space = KrylovSpace(product, starts, seed + 1)
-    while True:
-        space.grow()
-        last = space.size == min(n, max_matvecs)
-        # A look at the Ritz pairs costs size³: at every step first, every tenth of the size later.
-        if last or (space.size >= enough and space.size % (1 + space.size // 10) == 0):
-            evals, c, residuals = space.ritz()
-            at, limit = _positions(evals, k, which), tol * np.abs(evals).max()
-            # At half the limit: products are rounded, and a neighbour may converge first.
-            if last or (residuals[at] <= limit / 2).all():
-                break
+    enough, most = k if v0 is None else max(k, MIN_WARM), min(n, max_matvecs)
+    space, done = KrylovSpace(product, starts, seed + 1), False
+    agree = getattr(H, "agree", bool)
+    bar = progress_bar(most, progress, "products")
+    with until_interrupted("eigenpairs", lambda: space.size >= k), bar:
+        while not done:
+            space.grow()
+            bar.update()
+            size = space.size
+            # A look at the Ritz pairs costs size³: after each product first, fewer times later.
+            if size == most or (size >= enough and size % (1 + size // 20) == 0):
+                evals, _, residuals = space.ritz()
+                at, limit = _positions(evals, k, which), tol * np.abs(evals).max()
+                worst = residuals[at].max()
+                # Below the limit by a tenth: products are rounded.
+                done = agree(size == most or worst <= 0.9 * limit)
+                bar.set_postfix_str(f"residual {worst:.1e}, to be {limit:.1e}", refresh=False)
+        evals, evecs, _ = _wanted(space, k, which)
+        residuals = [norm(product(v) - x * v) for x, v in zip(evals, evecs, strict=True)]
+        converged = bool(max(residuals) <= limit)
+        residuals = torch.tensor(residuals, dtype=torch.float64).to(like)
+        return Eigenpairs(evals, evecs.T, residuals, size + k, converged)
+    evals, evecs, residuals = _wanted(space, k, which)  # interrupted: no product more
+    return Eigenpairs(evals, evecs.T, residuals, space.size, False)
+
+
+def _wanted(space, k, which):
+    """The wanted Ritz values, unit vectors in rows, and residuals, as tensors."""
+    evals, c, residuals = space.ritz()
+    at = _positions(evals, k, which)
     evecs = space.combine(c[:, at])
-    evecs /= evecs.norm(dim=1, keepdim=True)
-    theta = torch.as_tensor(evals[at]).to(like)
-    residuals = [norm(product(v) - x * v) for x, v in zip(theta, evecs, strict=True)]
-    residuals = torch.tensor(residuals, dtype=torch.float64).to(like)
-    converged = bool((residuals <= limit).all())
-    return Eigenpairs(theta, evecs.T, residuals, space.size + k, converged)
+    evals, residuals = (torch.as_tensor(values[at]).to(evecs) for values in (evals, residuals))
+    return evals, evecs / evecs.norm(dim=1, keepdim=True), residuals
 
 
 def _positions(evals, k, which):

@@ -59,6 +59,46 @@ def rosenbrock(theta):
     return (1 - x) ** 2 + 100 * (y - x**2) ** 2
 
 
+def dent(theta):
+    r"""A bowl of one parameter with a dent in its side: a small local minimum on the way down.
+
+    .. math:: L(x) = 0.05 x^2 - 0.4 e^{-2 (x - 3)^2}
+
+    Minima at x = 2.811, where L = 0.023, and at 0, where L = 0 to 7 digits; a ridge at 1.969.
+
+    Args:
+        theta: points, shape (..., 1).
+
+    Returns:
+        Losses, shape (...).
+
+    >>> dent(torch.tensor([[0.0], [3.0]]))
+    tensor([-6.0920e-09,  5.0000e-02])
+    """
+    (x,) = theta.unbind(-1)
+    return 0.05 * x**2 - 0.4 * torch.exp(-2 * (x - 3) ** 2)
+
+
+def plateau(theta):
+    r"""A slope of one parameter that levels off at 0 and falls on to its minimum at -3.
+
+    .. math:: L(x) = x^3 + \tfrac14 x^4, \qquad L'(x) = x^2 (3 + x)
+
+    Slope and curvature are both zero at 0, which is no minimum.
+
+    Args:
+        theta: points, shape (..., 1).
+
+    Returns:
+        Losses, shape (...).
+
+    >>> plateau(torch.tensor([[0.0], [-3.0]]))
+    tensor([ 0.0000, -6.7500])
+    """
+    (x,) = theta.unbind(-1)
+    return x**3 + x**4 / 4
+
+
 def quadratic(H):
     r"""The bowl, ridge or saddle whose Hessian is H everywhere.
 

@@ -1,3 +1,4 @@
+import math
 from functools import partial
 
 import pytest
@@ -5,7 +6,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.surfaces import line_fit, monkey_saddle, quadratic, rosenbrock, toy_network
+from lib.surfaces import (
+    dent,
+    line_fit,
+    monkey_saddle,
+    plateau,
+    quadratic,
+    rosenbrock,
+    toy_network,
+)
 
 # torch's forward mode, which torch.func.hessian runs on, compiles with what it calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
@@ -80,6 +89,39 @@ def test_monkey_saddle_has_three_valleys_alike(theta):
 @law
 def test_rosenbrock_is_never_below_its_minimum(theta):
     assert rosenbrock(theta) >= rosenbrock(tensor([1, 1])) == 0
+
+
+@pytest.mark.parametrize(
+    ("surface", "slope"),
+    [
+        (dent, lambda x: 0.1 * x + 1.6 * (x - 3) * torch.exp(-2 * (x - 3) ** 2)),
+        (plateau, lambda x: x**2 * (3 + x)),
+    ],
+    ids=["dent", "plateau"],
+)
+@pytest.mark.parametrize("shape", [(1,), (200, 1), (3, 4, 1), (0, 1)])
+def test_surfaces_of_one_parameter_have_the_slope_of_their_formula(surface, slope, shape):
+    x = torch.linspace(-5, 7, math.prod(shape), dtype=torch.float64).view(shape).requires_grad_()
+    losses = surface(x)
+    assert losses.shape == shape[:-1]
+    close(torch.autograd.grad(losses.sum(), x)[0], slope(x.detach()))
+
+
+def test_dent_has_two_minima_with_a_ridge_between():
+    x = torch.linspace(-1, 7, 8001, dtype=torch.float64)
+    fall = dent(x[:, None]).diff() < 0
+    turns = x[1:-1][fall[1:] != fall[:-1]]
+    assert torch.allclose(turns, tensor([0, 1.969, 2.811]), atol=0.001)
+    assert dent(turns[[0]]) < dent(turns[[2]]) < dent(turns[[1]])
+    close(dent(tensor([3])), tensor(0.05))
+
+
+def test_plateau_is_flat_at_zero_and_lowest_at_minus_three():
+    x = torch.linspace(-5, 2, 701, dtype=torch.float64)
+    close(x[plateau(x[:, None]).argmin()], tensor(-3))
+    close(torch.func.grad(plateau)(tensor([0])), tensor([0]))
+    close(torch.func.hessian(plateau)(tensor([0])), tensor([[0]]))
+    close(plateau(tensor([-3])), tensor(-6.75))
 
 
 def test_quadratic_has_hessian_h_everywhere():

@@ -3,12 +3,14 @@ import io
 import math
 import os
 import pickle
+import re
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import joblib
 import nbclient
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -18,12 +20,16 @@ from nbformat.v4 import new_code_cell, new_notebook
 from torch.nn.functional import cross_entropy, mse_loss
 from tqdm import tqdm
 
+from book.build import ROOT
+from lib import training
 from lib.data import batches
 from lib.training import History, evaluate, mlp, seeds, sweep, train
 
 close = partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
 SGD = partial(torch.optim.SGD, lr=0.1)
 FIELDS = ("loss", "accuracy", "grad_norm", "lr", "epoch")
+CHAPTER_2 = ROOT / "chapters" / "02_batch_size.ipynb"
+CLUSTER = re.compile(r"^```python\n(.*?dask.*?)^```$", re.DOTALL | re.MULTILINE)  # its code
 
 
 def examples(number=12, seed=0):
@@ -619,6 +625,23 @@ def test_sweep_goes_through_a_dask_cluster():
         results = sweep(run, {"a": [1, 2, 3]})
     assert [(setting["a"], value) for setting, (value, _) in results] == [(1, 10), (2, 20), (3, 30)]
     assert {name for _, (_, name) in results} <= {0, 1}
+
+
+@pytest.mark.filterwarnings("ignore:Port .* is already in use")  # of the cluster's dashboard
+def test_sweep_goes_through_dask_processes_as_chapter_2_shows():
+    cells = nbformat.read(CHAPTER_2, as_version=4).cells
+    (code,) = (code for cell in cells for code in CLUSTER.findall(cell.source))
+    target = torch.tensor(3.0)  # `run` is a closure, as in a notebook, and takes data along
+
+    def run(a):
+        from dask.distributed import get_worker
+
+        return a * target, get_worker().address, os.getpid()
+
+    names = {"training": training, "run": run, "grid": {"a": [1, 2, 3]}}
+    exec(code, names)
+    assert [(s["a"], value.item()) for s, (value, *_) in names["runs"]] == [(1, 3), (2, 6), (3, 9)]
+    assert all(worker and pid != os.getpid() for _, (_, worker, pid) in names["runs"])
 
 
 def test_sweep_ends_when_it_is_interrupted():

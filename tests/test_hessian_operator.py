@@ -13,6 +13,8 @@ from torch.nn.functional import cross_entropy, mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
 from lib.hessian import HessianOperator
+from lib.hessian.dense import flat_gradient, graph_mode
+from lib.hessian.graphs import held_bytes
 
 # torch's forward mode, which torch.func.hessian runs on, compiles with what it calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
@@ -218,6 +220,143 @@ def test_operator_is_zero_where_the_loss_is_linear_or_constant():
     close(constant.product(torch.ones(4).double()), torch.zeros(4).double())
 
 
+# --- some of the parameters, another dtype ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "params", "expected"),
+    [
+        (mlp, "0.weight", ["0.weight"]),
+        (mlp, "2", ["2.weight", "2.bias"]),
+        (mlp, ["2.bias", "0"], ["0.weight", "0.bias", "2.bias"]),
+        (frozen, ["0", "2.bias"], ["0.bias", "2.bias"]),
+        (lambda: fill(Tied()), "layer.bias", ["shift"]),
+        (lambda: fill(Tied()), ["shift", "layer"], ["shift", "layer.weight"]),
+    ],
+)
+def test_operator_over_some_parameters_is_their_part_of_the_whole(make, params, expected):
+    model, examples = make(), classes(12, 5)
+    whole = dense_oracle(model, cross_entropy, *examples)
+    free = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    part = torch.cat([torch.full((p.numel(),), name in expected) for name, p in free])
+    H = HessianOperator(model, cross_entropy, split(examples, 5, 7), params=params)
+    assert [id(p) for p in H.params] == [id(p) for name, p in free if name in expected]
+    close(H.dense(), whole[part][:, part])
+    v = draw(H.shape[0], seed=20)
+    close(H.product(v), whole[part][:, part] @ v)
+    optimizer_step(model)
+    close(H.product(v), dense_oracle(model, cross_entropy, *examples)[part][:, part] @ v)
+
+
+@pytest.mark.parametrize("params", ["1", "0.weights", "0.weigh", ["0", "head"], ""])
+def test_operator_refuses_names_of_nothing(params):
+    wrong = params if isinstance(params, str) else "head"
+    message = rf"params must name parameters that require a gradient.*got '{wrong}'; there are \['0"
+    with pytest.raises(ValueError, match=message):
+        HessianOperator(mlp(), cross_entropy, [classes(12, 5)], params=params)
+
+
+def test_operator_refuses_names_of_frozen_parameters_and_no_names():
+    with pytest.raises(ValueError, match=r"got '0\.weight'; there are"):
+        HessianOperator(frozen(), cross_entropy, [classes(12, 5)], params="0.weight")
+    with pytest.raises(ValueError, match="params must name at least one parameter, got none"):
+        HessianOperator(mlp(), cross_entropy, [classes(12, 5)], params=[])
+
+
+@each_model
+@pytest.mark.parametrize("memory", [0, 2**30])
+def test_operator_in_float64_of_a_float32_model_is_the_float64_hessian(make, examples, memory):
+    model, (x, label) = make().float(), examples
+    state = {name: t.clone() for name, t in model.state_dict().items()}
+    n = len(label)
+    data = split((x.float(), label), 2, n - 2)
+    H = HessianOperator(model, cross_entropy, data, dtype=torch.float64, memory=memory)
+    v = draw(H.shape[0], seed=21)
+    products = H.product(v), H.product(v)
+    assert H.like.dtype == H.gradient().dtype == torch.float64
+    assert H.dtype == np.float64
+    for name, t in model.state_dict().items():
+        assert t.dtype == state[name].dtype
+        assert torch.equal(t, state[name])
+    oracle = dense_oracle(model.double(), cross_entropy, x.float().double(), label)
+    for product in products:
+        close(product, oracle @ v)
+
+
+def test_operator_in_float64_follows_a_float32_model():
+    model, (x, label) = mlp().float(), classes(12, 5)
+    H = HessianOperator(model, cross_entropy, [(x.float(), label)], dtype=torch.float64)
+    v = draw(H.shape[0], seed=22)
+    for change in (write_in_place, write_through_data, replace_data):
+        before = H.product(v)
+        change(model)
+        after = dense_oracle(fill_from(model), cross_entropy, x.float().double(), label) @ v
+        assert (after - before).norm() > 1e-3 * before.norm()
+        close(H.product(v), after)
+
+
+def fill_from(model):
+    """A copy of the model in float64."""
+    copy = mlp()
+    copy.load_state_dict(model.state_dict())
+    return copy
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float64])
+def test_operator_counts_what_the_loss_itself_reads_of_the_parameters(dtype):
+    # A penalty of λ/2 |θ|² adds λ to every eigenvalue, whichever way the loss gets at θ.
+    model, (x, label) = mlp(), classes(12, 5)
+    if dtype:
+        model, x = model.float(), x.float()
+
+    def penalised(output, label):
+        return cross_entropy(output, label) + 0.05 * sum(
+            p.square().sum() for p in model.parameters()
+        )
+
+    plain = HessianOperator(model, cross_entropy, [(x, label)], dtype=dtype).dense()
+    found = HessianOperator(model, penalised, [(x, label)], dtype=dtype).dense()
+    close(found, plain + 0.1 * torch.eye(len(plain)).double())
+
+
+def test_operator_in_float64_casts_the_tensors_of_a_loss_module_too():
+    model, (x, label) = mlp().float(), classes(12, 5)
+    loss_fn = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 0.5]))
+    H = HessianOperator(model, loss_fn, [(x.float(), label)], dtype=torch.float64)
+    weighted = partial(cross_entropy, weight=loss_fn.weight.double())
+    close(H.dense(), dense_oracle(fill_from(model), weighted, x.float().double(), label))
+    assert loss_fn.weight.dtype == torch.float32
+
+
+def test_operator_takes_dictionaries_as_input():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = mlp()
+
+        def forward(self, batch):
+            return self.net(batch["x"] * batch["scale"])
+
+    x, label = classes(12, 5)
+    data = [({"x": x.float(), "scale": 2}, label)]
+    H = HessianOperator(Named().float(), cross_entropy, data, dtype=torch.float64)
+    net = Named().float().net.double()
+    close(H.dense(), dense_oracle(net, cross_entropy, 2 * x.float().double(), label))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.int64, "float64", np.float64])
+def test_operator_refuses_a_dtype_it_cannot_compute_in(dtype):
+    with pytest.raises(ValueError, match=r"dtype must be torch.float32 or torch.float64, got"):
+        HessianOperator(mlp(), cross_entropy, [classes(12, 5)], dtype=dtype)
+
+
+@pytest.mark.parametrize("spoil", ["half", "two"])
+def test_operator_in_float64_takes_models_it_could_not_join(spoil):
+    model, (x, label) = {"half": in_half, "two": in_two}[spoil](mlp()), classes(12, 5)
+    H = HessianOperator(model, cross_entropy, [(x, label)], dtype=torch.float64)
+    close(H.dense(), dense_oracle(fill_from(model), cross_entropy, x, label))
+
+
 # --- as a SciPy operator ---------------------------------------------------------------------
 
 
@@ -325,15 +464,117 @@ def test_operator_follows_frozen_parameters_and_buffers():
         close(H.product(v), after)
 
 
+def counted(model):
+    """The list that the model's forward passes are counted in."""
+    calls = []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    return calls
+
+
 @pytest.mark.parametrize("sizes", [(12,), (5, 7)], ids=["whole", "batches"])
 def test_operator_runs_the_model_no_more_often_than_it_must(sizes):
-    model, calls = mlp(), []
-    model.register_forward_hook(lambda *_: calls.append(1))
+    model = mlp()
+    calls = counted(model)
     H = HessianOperator(model, cross_entropy, split(classes(12, 5), *sizes))
     for _ in range(5):
         H.product(H.like.fill_(1))
-    # One batch: its graph is kept. Several: rebuilt for each product.
-    assert len(calls) == (1 if len(sizes) == 1 else 5 * len(sizes))
+    H.gradient(), H.dense()
+    assert len(calls) == len(sizes)
+    H = HessianOperator(model, cross_entropy, split(classes(12, 5), *sizes), memory=0)
+    calls.clear()
+    for _ in range(5):
+        H.product(H.like.fill_(1))
+    assert len(calls) == 5 * len(sizes)
+
+
+def bytes_by_hooks(model, x, label):
+    """What a graph holds, as torch's hooks for saved tensors tell."""
+    sizes = {}
+
+    def pack(t):
+        sizes[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        return t.detach()
+
+    params = [p for p in model.parameters() if p.requires_grad]
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        loss = cross_entropy(model(x), label) * 1.0
+        g = torch.cat(
+            [part.flatten() for part in torch.autograd.grad(loss, params, create_graph=True)]
+        )
+    for t in (*model.parameters(), *model.buffers(), x, label):
+        sizes.pop(t.untyped_storage().data_ptr(), None)
+    return sum(sizes.values()) + g.nbytes + x.nbytes + label.nbytes
+
+
+@each_model
+def test_held_bytes_are_those_that_hooks_see(make, examples):
+    model = make()
+    params = [p for p in model.parameters() if p.requires_grad]
+    with graph_mode():
+        g = flat_gradient(cross_entropy(model(examples[0]), examples[1]), params)
+        expected = bytes_by_hooks(model, *examples)
+    held = held_bytes(g, examples, [*model.parameters(), *model.buffers()])
+    assert held == pytest.approx(expected, abs=64)  # a scalar more or less
+
+
+def test_held_bytes_of_a_square_by_hand():
+    # L = sum (x w)²: held are x, of which a slice counts by itself, x w, and the number 1 that
+    # the backward pass begins with.
+    x, w = draw(10, 100, seed=1)[3:5], torch.ones(100, dtype=torch.float64, requires_grad=True)
+    g = flat_gradient((x @ w).square().sum(), [w])
+    assert held_bytes(g, (x,), [w]) == g.nbytes + x.nbytes + 2 * 8 + 8
+
+
+@pytest.mark.parametrize(("kept", "runs"), [(0, 15), (1, 11), (2, 7), (3, 3)])
+def test_operator_keeps_the_graphs_of_as_many_batches_as_fit(kept, runs):
+    model, data = mlp(), split(classes(12, 5), 4, 4, 4)
+    calls = counted(model)
+    whole = HessianOperator(model, cross_entropy, [classes(12, 5)])
+    v = draw(whole.shape[0], seed=19)
+    expected = whole.product(v)
+    one = bytes_by_hooks(model, *data[0])
+    calls.clear()
+    H = HessianOperator(model, cross_entropy, data, memory=kept * one + one // 2)
+    for _ in range(5):
+        close(H.product(v), expected)
+    assert len(calls) == runs  # three at first, then those that are not kept
+    optimizer_step(model)
+    calls.clear()
+    close(H.product(v), whole.product(v))
+    assert len(calls) == 3 + 1
+
+
+@pytest.mark.parametrize("memory", [0, 3000, 2**30])
+def test_operator_reads_a_shuffling_loader_right_whatever_it_keeps(memory):
+    model, examples = mlp(), classes(12, 5)
+    generator = torch.Generator().manual_seed(0)
+    loader = DataLoader(TensorDataset(*examples), 4, shuffle=True, generator=generator)
+    H = HessianOperator(model, cross_entropy, loader, memory=memory)
+    oracle, v = dense_oracle(model, cross_entropy, *examples), draw(H.shape[0], seed=6)
+    for _ in range(4):
+        close(H.product(v), oracle @ v)
+    assert len(H._graphs.kept) == (3 if memory == 2**30 else 0)
+
+
+def test_operator_knows_a_loaders_batches_again():
+    model, examples = mlp(), classes(12, 5)
+    loader = DataLoader(TensorDataset(*examples), 4)  # new tensors, of the same values
+    calls = counted(model)
+    one = bytes_by_hooks(model, *next(iter(loader)))
+    calls.clear()
+    H = HessianOperator(model, cross_entropy, loader, memory=2 * one + one // 2)
+    for _ in range(3):
+        H.product(H.like.fill_(1))
+    assert len(calls) == 3 + 1 + 1
+
+
+def test_operator_does_not_overlook_data_that_changes_in_place():
+    x, label = classes(12, 5)
+    H = HessianOperator(mlp(), cross_entropy, [(x, label)])
+    H.gradient()
+    x.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        H.product(H.like.fill_(1))
 
 
 def test_operator_holds_one_batch_at_a_time():
@@ -357,7 +598,7 @@ def test_operator_holds_one_batch_at_a_time():
             return Watch.apply(super().forward(x))
 
     data = [(draw(4, 3, seed=i), torch.arange(4) % 2) for i in range(3)]
-    H = HessianOperator(Watched(3, 2).double(), cross_entropy, data)
+    H = HessianOperator(Watched(3, 2).double(), cross_entropy, data, memory=0)
     H.product(draw(8, seed=18))
     H.gradient()
     assert alive == [1] * 6
@@ -441,6 +682,11 @@ def test_operator_refuses_data_it_cannot_read_again_as_batches(make_data, messag
 def test_operator_refuses_no_data(data):
     with pytest.raises(ValueError, match="data must hold at least one example, got none"):
         HessianOperator(mlp(), cross_entropy, data)
+
+
+def test_operator_refuses_a_budget_below_nothing():
+    with pytest.raises(ValueError, match="memory must be at least 0 bytes, got -1"):
+        HessianOperator(mlp(), cross_entropy, [classes(12, 5)], memory=-1)
 
 
 def test_operator_refuses_data_that_changes_in_number():

@@ -10,13 +10,15 @@ from lib.hessian.critical_point import (
 )
 from lib.hessian.dense import gradient, hessian, hvp
 from lib.hessian.flat import flat_loss
-from lib.hessian.lanczos import Eigenpairs, eigenpairs
+from lib.hessian.lanczos import Eigenpairs, eigenpairs, sharpness
 from lib.hessian.newton import Minimum, find_minimum
 from lib.hessian.operator import HessianOperator
-from lib.hessian.spectrum import SpectralDensity, Trace, spectral_density, trace
+from lib.hessian.probes import Diagonal, Trace, diagonal, trace
+from lib.hessian.spectrum import SpectralDensity, spectral_density
 
 __all__ = [
     "CriticalPoint",
+    "Diagonal",
     "Eigenpairs",
     "Escape",
     "HessianOperator",
@@ -25,6 +27,7 @@ __all__ = [
     "SpectralDensity",
     "Trace",
     "classify",
+    "diagonal",
     "eigenpairs",
     "escape_direction",
     "find_minimum",
@@ -33,6 +36,7 @@ __all__ = [
     "hessian",
     "hvp",
     "shares",
+    "sharpness",
     "spectral_density",
     "trace",
 ]

@@ -146,3 +146,8 @@ def random_rows(n, like, seed):
     """n Gaussian vectors shaped as ``like``, in rows; the same on every device."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(n, len(like), generator=generator, dtype=like.dtype).to(like.device)
+
+
+def at_least(name, value, low):
+    if value < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}")

@@ -1,5 +1,6 @@
 """The ends of a spectrum from products H v alone."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +91,22 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, p
         return Eigenpairs(evals, evecs.T, residuals, size + k, converged)
     evals, evecs, residuals = _wanted(space, k, which)  # interrupted: no product more
     return Eigenpairs(evals, evecs.T, residuals, space.size, False)
+
+
+def sharpness(H, **options):
+    """The largest eigenvalue of H, a float; options and errors as of :func:`eigenpairs`.
+
+    It warns where the search did not converge: ask eigenpairs for the residual then.
+
+    >>> sharpness(torch.diag(torch.tensor([3.0, 1.0, -8.0])))
+    3.0
+    """
+    pairs = eigenpairs(H, k=1, which="LA", **options)
+    if not pairs.converged:
+        warnings.warn(
+            f"sharpness: the residual is still {pairs.residuals.item():.1e}", stacklevel=2
+        )
+    return pairs.evals.item()
 
 
 def _wanted(space, k, which):

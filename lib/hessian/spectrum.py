@@ -1,30 +1,22 @@
-"""The density of a spectrum and its sum, estimated from random probes."""
+"""The density of a spectrum, estimated from random probes."""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from lib.hessian.krylov import KrylovSpace, as_product, random_rows
+from lib.hessian.krylov import KrylovSpace, as_product, at_least, random_rows
+from lib.hessian.probes import Partial
+from lib.progress import progress_bar, until_interrupted
 
-
-class SpectralDensity(NamedTuple):
-    """``density`` of eigenvalues along ``grid``, and its standard error; arrays (points,)."""
-
-    grid: np.ndarray
-    density: np.ndarray
-    standard_error: np.ndarray
+FIELDS = [(name, np.ndarray) for name in ("grid", "density", "standard_error")]
 
 
-class Trace(NamedTuple):
-    """An estimate of the sum of the eigenvalues, and its standard error."""
-
-    estimate: float
-    standard_error: float
+class SpectralDensity(Partial, NamedTuple("SpectralDensity", FIELDS)):
+    """``density`` along ``grid``, and its standard error, arrays (points,); ``converged``."""
 
 
-def spectral_density(H, num_probes=10, num_steps=80, points=400, width=0.01, seed=0):
+def spectral_density(H, num_probes=10, num_steps=80, points=400, width=0.01, seed=0, progress=None):
     r"""Density of the eigenvalues of H by stochastic Lanczos quadrature (Ghorbani et al., 2019).
 
     .. math:: \rho(x) = \frac1d \sum_i \mathcal{N}(x;\, \lambda_i,\, s^2)
@@ -42,76 +34,49 @@ def spectral_density(H, num_probes=10, num_steps=80, points=400, width=0.01, see
         width: s, as a fraction of the range of the Ritz values (of their size, where they are
             all one), > 0.
         seed: of the probes.
+        progress: as in :func:`lib.hessian.eigenpairs`.
 
     Returns:
-        A named tuple ``(grid, density, standard_error)``; the density integrates to 1.
+        A named tuple ``(grid, density, standard_error)``; the density integrates to 1. A
+        KeyboardInterrupt, once two probes have run, ends it with what they give, a warning, and
+        False for its ``converged``.
 
     Raises:
         TypeError: H is of no kind named above.
         ValueError: H is not square, real and (as a matrix) symmetric, H v is not finite, or an
             argument is out of its range.
 
-    >>> rho = spectral_density(torch.diag((torch.arange(500) < 200).double()))
+    >>> rho = spectral_density(np.diag(1.0 * (np.arange(500) < 200)))
     >>> upper = rho.grid > 0.5
     >>> round(float(rho.density[upper].sum() / rho.density.sum()), 1)
     0.4
     """
     product, like = as_product(H)
-    _at_least("num_probes", num_probes, 2)
-    _at_least("num_steps", num_steps, 1)
+    at_least("num_probes", num_probes, 2)
+    at_least("num_steps", num_steps, 1)
     if not 0 < width < np.inf:
         raise ValueError(f"width must be above 0, got {width}")
-    _at_least("points", points, math.ceil(11 + 1 / width))
-    nodes, weights = [], []
-    for probe in random_rows(num_probes, like, seed):
-        space = KrylovSpace(product, probe[None])
-        while space.size < num_steps and not space.closed:
-            space.grow()
-        evals, c, _ = space.ritz()
-        nodes.append(evals)
-        weights.append(c[0] ** 2)
-    low, high = np.concatenate(nodes).min(), np.concatenate(nodes).max()
+    at_least("points", points, math.ceil(11 + 1 / width))
+    seen = []
+    bar = progress_bar(num_probes * num_steps, progress, "products")
+    with until_interrupted("spectral_density", lambda: len(seen) >= 2), bar:
+        for probe in random_rows(num_probes, like, seed):
+            space = KrylovSpace(product, probe[None])
+            while space.size < num_steps and not space.closed:
+                space.grow()
+                bar.update()
+            bar.update(num_steps - space.size)
+            evals, c, _ = space.ritz()
+            seen.append((evals, c[0] ** 2))
+    nodes = np.concatenate([x for x, _ in seen])
+    low, high = nodes.min(), nodes.max()
     size = max(abs(low), abs(high)) or 1.0
     spread = high - low
     s = width * (spread if spread > 1e-5 * size else size)  # less is rounding
     grid = np.linspace(low - 5 * s, high + 5 * s, points)
     bells = [
         np.exp(-(((grid[:, None] - x) / s) ** 2) / 2) @ w / (s * np.sqrt(2 * np.pi))
-        for x, w in zip(nodes, weights, strict=True)
+        for x, w in seen
     ]
-    error = np.std(bells, axis=0, ddof=1) / np.sqrt(num_probes)
-    return SpectralDensity(grid, np.mean(bells, axis=0), error)
-
-
-def trace(H, num_probes=30, seed=0):
-    r"""Trace of H by Hutchinson's estimator (1990).
-
-    .. math:: \operatorname{tr} H = \mathbb{E}\; v^\top H v,
-        \qquad v_i = \pm 1 \text{ with equal chances}
-
-    Args:
-        H: symmetric tensor or array (d, d), SciPy ``LinearOperator``, or ``HessianOperator``.
-        num_probes: random vectors v, one product each, >= 2.
-        seed: of the probes.
-
-    Returns:
-        A named tuple ``(estimate, standard_error)`` of floats.
-
-    Raises:
-        TypeError, ValueError: as :func:`spectral_density`.
-
-    >>> trace(torch.diag(torch.tensor([3.0, 1.0, -2.0])))
-    Trace(estimate=2.0, standard_error=0.0)
-    """
-    product, like = as_product(H)
-    _at_least("num_probes", num_probes, 2)
-    probes = torch.where(random_rows(num_probes, like, seed) < 0, -1, 1).to(like)
-    values = torch.stack([v @ product(v) for v in probes]).double()
-    if not values.isfinite().all():
-        raise ValueError("H v is not finite")
-    return Trace(values.mean().item(), (values.std() / num_probes**0.5).item())
-
-
-def _at_least(name, value, low):
-    if value < low:
-        raise ValueError(f"{name} must be at least {low}, got {value}")
+    error = np.std(bells, axis=0, ddof=1) / np.sqrt(len(seen))
+    return SpectralDensity(grid, np.mean(bells, axis=0), error, converged=len(seen) == num_probes)

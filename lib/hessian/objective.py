@@ -1,0 +1,139 @@
+"""A model's loss on a batch, as a function of the parameters that the Hessian is taken of."""
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_map
+
+UNSTEADY = (
+    torch.nn.modules.dropout._DropoutNd,
+    torch.nn.modules.batchnorm._BatchNorm,
+    torch.nn.RReLU,
+)
+
+
+class _Loss(torch.nn.Module):
+    """Model and loss as one module: what the loss itself reads of the parameters counts too."""
+
+    def __init__(self, model, loss_fn):
+        super().__init__()
+        self.model, self.loss_fn = model, loss_fn
+
+    def forward(self, x, label):
+        return self.loss_fn(self.model(x), label)
+
+
+class Objective:
+    """The loss at the model's present parameters, in ``dtype`` where one is given.
+
+    ``leaves`` are the tensors to differentiate by: the model's own parameters or, in another
+    dtype, copies of them. ``snapshot`` holds all parameters and buffers as they were when
+    ``follow`` last found them changed.
+    """
+
+    def __init__(self, model, loss_fn, names, dtype):
+        if isinstance(model, DistributedDataParallel):
+            model = model.module
+        if dtype not in (None, torch.float32, torch.float64):
+            raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+        self.model, self.dtype = model, dtype
+        self.names = [names] if isinstance(names, str) else names
+        self._loss = _Loss(model, loss_fn)
+        self._layout = self._check_layout()
+        self.check_mode()
+        self.snapshot = None
+
+    @property
+    def params(self):
+        """The model's parameters that the Hessian is of, each once, in its order."""
+        chosen = {id(p) for p in self._chosen()}
+        return [p for p in self.model.parameters() if id(p) in chosen]
+
+    def follow(self):
+        """Take the leaves anew if the model has changed; tell whether it has."""
+        if self._check_layout() != self._layout:
+            raise ValueError("the model's parameters are no longer the same: make a new operator")
+        self.check_mode()
+        now = self._state()
+        if self.snapshot is not None and _equal(now, self.snapshot):
+            return False
+        with torch.inference_mode(False):
+            self.snapshot = {key: t.clone() if torch.is_tensor(t) else t for key, t in now.items()}
+        self.leaves = self.params
+        if self.dtype is not None:
+            names = {id(p): name for name, p in self._loss.named_parameters()}
+            self.leaves = [self.snapshot[names[id(p)]].requires_grad_() for p in self.leaves]
+        return True
+
+    def __call__(self, x, label):
+        x, label = tree_map(self._fit, (x, label))
+        if self.dtype is None:
+            return self._loss(x, label)
+        copies = {name: t for name, t in self.snapshot.items() if torch.is_tensor(t)}
+        return torch.func.functional_call(self._loss, copies, (x, label))
+
+    def tensors(self):
+        """What is there without any graph: parameters and buffers, the model's and the copies."""
+        copies = [t for t in self.snapshot.values() if torch.is_tensor(t)]
+        return [*self._loss.parameters(), *self._loss.buffers(), *copies]
+
+    def check_mode(self):
+        for name, module in self.model.named_modules():
+            rate = getattr(module, "dropout", 0)  # a number in attention and recurrent modules
+            unsteady = isinstance(module, UNSTEADY) or (isinstance(rate, float) and rate > 0)
+            if module.training and unsteady:
+                raise ValueError(
+                    f"module {name!r} ({type(module).__name__}) has no fixed loss in training "
+                    "mode: call model.eval() first"
+                )
+
+    def _chosen(self):
+        named = self.model.named_parameters(remove_duplicate=False)
+        free = [(name, p) for name, p in named if p.requires_grad]
+        if not free:
+            raise ValueError("model has no parameter that requires a gradient")
+        if self.names is None:
+            return [p for _, p in free]
+        chosen = []
+        for wanted in self.names:
+            found = [p for name, p in free if f"{name}.".startswith(f"{wanted}.")]
+            if not found:
+                raise ValueError(
+                    f"params must name parameters that require a gradient, or modules with some, "
+                    f"got {wanted!r}; there are {[name for name, _ in free]}"
+                )
+            chosen += found
+        return chosen
+
+    def _check_layout(self):
+        """Shapes, dtypes and devices of the parameters, if an operator can stand on them."""
+        params = self.params
+        if not params:
+            raise ValueError("params must name at least one parameter, got none")
+        dtypes, devices = ({getattr(p, key) for p in params} for key in ("dtype", "device"))
+        joined = len(dtypes) == 1 and dtypes <= {torch.float32, torch.float64}
+        if len(devices) > 1 or not (joined or self.dtype):
+            raise ValueError(
+                "parameters must be all float32 or all float64 and on one device, got "
+                f"{sorted(map(str, dtypes | devices))}; dtype=torch.float64 casts a copy of them"
+            )
+        return [p.shape for p in params], dtypes, devices
+
+    def _state(self):
+        """All that the loss depends on: parameters, buffers, and modes of the modules."""
+        tensors = (*self._loss.named_parameters(), *self._loss.named_buffers())
+        modes = {name: module.training for name, module in self._loss.named_modules()}
+        return {name: self._cast(t.detach()) for name, t in tensors} | modes
+
+    def _fit(self, t):
+        return self._cast(t.to(self.params[0].device)) if torch.is_tensor(t) else t
+
+    def _cast(self, t):
+        return t.to(self.dtype) if self.dtype and t.is_floating_point() else t
+
+
+def _equal(now, before):
+    # By value: writes through .data leave a tensor's version counter and address as they were.
+    def same(a, b):
+        return a.dtype == b.dtype and torch.equal(a, b) if torch.is_tensor(a) else a == b
+
+    return now.keys() == before.keys() and all(same(now[key], before[key]) for key in now)

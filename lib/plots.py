@@ -42,10 +42,26 @@ def surface(ax, loss, x=(-2, 2), y=(-2, 2), points=121, levels=14, names=("$w_1$
     """
     xs, ys = (torch.linspace(*map(float, r), points, dtype=torch.float64) for r in (x, y))
     grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1)
-    z = loss(grid).numpy()
-    ax.contourf(xs, ys, z, levels, cmap=PAPER_TO_BLUE, extend="both")
-    ax.contour(xs, ys, z, levels, colors="#6f879b", linewidths=0.5, negative_linestyles="solid")
-    ax.set(xlim=x, ylim=y, xlabel=names[0], ylabel=names[1])
+    return contours(ax, xs, ys, loss(grid), levels, names)
+
+
+def contours(ax, x, y, losses, levels=14, names=("$x$", "$y$")):
+    """Contours of losses that are known on a grid; darker is higher.
+
+    Args:
+        ax: an Axes.
+        x, y: coordinates, shapes (n,) and (m,).
+        losses: shape (m, n), as ``lib.landscape.slice_2d`` returns them; blank where not finite.
+        levels: how many contour levels, or their values, ascending.
+        names: axis labels.
+
+    Returns:
+        ax.
+    """
+    x, y, z = np.asarray(x), np.asarray(y), np.ma.masked_invalid(losses)
+    ax.contourf(x, y, z, levels, cmap=PAPER_TO_BLUE, extend="both")
+    ax.contour(x, y, z, levels, colors="#6f879b", linewidths=0.5, negative_linestyles="solid")
+    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel=names[0], ylabel=names[1])
     ax.grid(False)
     return ax
 

@@ -92,3 +92,17 @@ def test_curves_take_a_common_x_and_need_no_legend_for_one(ax):
     plots.curves(ax, {"loss": [3.0, 2.0]}, x=[10, 20])
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [10, 20])
     assert ax.get_legend() is None
+
+
+def test_contours_draws_a_grid_with_holes_as_surface_draws_the_function(ax):
+    x, y = torch.linspace(-1, 3, 121), torch.linspace(0, 2, 121)
+    losses = toy_network(torch.stack(torch.meshgrid(x, y, indexing="xy"), -1))
+    losses[:, -1] = torch.inf
+    plots.contours(ax, x, y, losses, levels=[0, 1, 4], names=("u", "v"))
+    _, lines = ax.collections
+    assert lines.levels.tolist() == [0, 1, 4]
+    np.testing.assert_allclose(
+        toy_network(torch.tensor(lines.get_paths()[1].vertices)), 1, atol=1e-2
+    )
+    assert (*ax.get_xlim(), *ax.get_ylim()) == (-1, 3, 0, 2)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("u", "v")

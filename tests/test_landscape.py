@@ -72,7 +72,7 @@ class Field(nn.Module):
         if self.func:
             return torch.func.vmap(torch.func.jacfwd(lambda x: self.net(x)[0]))(x)[:, :3]
         with torch.enable_grad():
-            x = x.detach().requires_grad_()
+            x = x.view_as(x).requires_grad_()
             (slope,) = torch.autograd.grad(self.net(x).sum(), x, create_graph=True)
         return slope[:, :3]
 
@@ -374,6 +374,7 @@ def test_random_direction_leaves_out_what_cannot_turn_or_is_frozen():
     ("make", "options", "match"),
     [
         (lambda: nn.BatchNorm1d(3), {}, "two or more dimensions"),
+        (lambda: nn.Linear(1, 200), {"orthogonal_to": draw(400, seed=1)}, "can turn"),
         (lambda: mlp().requires_grad_(False), {}, "requires a gradient"),
         (mlp, {"orthogonal_to": torch.ones(3)}, r"orthogonal_to must be a vector \(39,\)"),
     ],

@@ -38,15 +38,18 @@ def progress_bar(total, progress=None, unit="examples"):
 
 
 @contextmanager
-def until_interrupted(what, enough):
-    """Let Ctrl-C end the block with a warning, once ``enough()`` says there is a result."""
+def until_interrupted(what, enough, stacklevel=2):
+    """Let Ctrl-C end the block with a warning, once ``enough()`` says there is a result.
+
+    ``stacklevel`` as for a warning in the block: 2 points at the caller of its function.
+    """
     try:
         yield
     except KeyboardInterrupt:
         if in_sweep.get() or not enough():  # or the sweep would go on with the next run
             raise
-        # Past this function and contextlib's own, to the caller of the one that has the block.
-        warnings.warn(f"{what} was interrupted: this is the best so far", stacklevel=4)
+        text = f"{what} was interrupted: this is the best so far"
+        warnings.warn(text, stacklevel=stacklevel + 2)  # past this function and contextlib's own
 
 
 def _is_second_process():

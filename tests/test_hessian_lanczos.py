@@ -10,7 +10,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from lib.hessian import HessianOperator, eigenpairs
+from lib.hessian import HessianOperator, eigenpairs, sharpness
 from lib.hessian.krylov import BLOCK, KrylovSpace
 from lib.training import sweep
 
@@ -190,6 +190,24 @@ def test_eigenpairs_start_from_the_seed():
     first, again, other = (eigenpairs(H, seed=seed).evecs for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+# --- sharpness -------------------------------------------------------------------------------
+
+
+def test_sharpness_is_the_largest_eigenvalue():
+    H = symmetric([-9.0, *np.linspace(-1, 1, 60), 4.0])
+    value = sharpness(H, tol=1e-9)
+    assert isinstance(value, float)
+    assert value == pytest.approx(4)
+    assert sharpness(H, tol=1e-9, v0=torch.ones(62)) == pytest.approx(4)
+
+
+def test_sharpness_warns_when_products_ran_out():
+    H = torch.diag(torch.linspace(-1, 1, 400).double())
+    with pytest.warns(UserWarning, match="sharpness did not converge: the residual is") as caught:
+        sharpness(H, tol=1e-9, max_matvecs=10)
+    assert caught[0].filename == __file__
 
 
 # --- interruption ----------------------------------------------------------------------------

@@ -140,53 +140,29 @@ def test_spectral_density_refuses_arguments_out_of_range(options, message):
         spectral_density(torch.eye(3), **options)
 
 
-# --- trace -----------------------------------------------------------------------------------
+# --- interruption ----------------------------------------------------------------------------
 
 
-def test_trace_lies_within_four_standard_errors():
-    H = symmetric(CLUSTERS)
-    for seed in range(50):
-        estimate, error = trace(H, seed=seed)
-        assert abs(estimate - CLUSTERS.sum()) < 4 * error
-        assert error < 0.2 * CLUSTERS.sum()
+def test_spectral_density_interrupted_is_that_of_the_probes_so_far():
+    H, calls = symmetric(CLUSTERS), []
 
+    def matvec(v):
+        if len(calls) == 27:  # in the third probe
+            raise KeyboardInterrupt
+        calls.append(1)
+        return H.numpy() @ v
 
-def test_trace_standard_error_is_calibrated():
-    # The variance of vᵀHv is 2 Σ_{i≠j} H_ij², so the standard error after n probes is known.
-    H, n = symmetric(SEMICIRCLE), 30
-    known = (2 * (H**2).sum() - 2 * (H.diagonal() ** 2).sum()).sqrt().item() / n**0.5
-    estimates, errors = np.array([trace(H, num_probes=n, seed=seed) for seed in range(200)]).T
-    assert np.mean(estimates) == pytest.approx(SEMICIRCLE.sum(), abs=4 * known / 200**0.5)
-    assert np.std(estimates) == pytest.approx(known, rel=0.2)
-    assert np.sqrt(np.mean(errors**2)) == pytest.approx(known, rel=0.05)
-
-
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.integers(0, 99))
-@law
-def test_trace_is_exact_on_diagonal_matrices(evals, seed):
-    estimate, error = trace(torch.diag(tensor(evals)), num_probes=3, seed=seed)
-    size = np.abs(evals).sum()
-    assert estimate == pytest.approx(np.sum(evals), abs=1e-13 * size)
-    assert error <= 1e-13 * size
-
-
-def test_trace_of_a_network_is_that_of_its_dense_hessian():
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
-    H = HessianOperator(model, cross_entropy, [(draw(20, 6, seed=1).float(), torch.arange(20) % 3)])
-    estimate, error = trace(H, num_probes=200)
-    assert abs(estimate - H.dense().trace().item()) < 4 * error
-    assert H.num_matvecs == 200
-
-
-def test_trace_starts_from_the_seed():
-    H = symmetric(SEMICIRCLE)
-    assert trace(H, seed=3) == trace(H, seed=3) != trace(H, seed=4)
-
-
-def test_trace_refuses_a_single_probe():
-    with pytest.raises(ValueError, match="num_probes must be at least 2, got 1"):
-        trace(torch.eye(3), num_probes=1)
+    operator = LinearOperator(H.shape, matvec=matvec, dtype=np.float64)
+    with pytest.warns(UserWarning, match="spectral_density was interrupted") as caught:
+        rho = spectral_density(operator, num_probes=5, num_steps=10)
+    assert caught[0].filename == __file__
+    assert rho.converged is False
+    two = spectral_density(H, num_probes=2, num_steps=10)
+    assert two.converged is True
+    np.testing.assert_allclose(np.hstack(rho), np.hstack(two), rtol=1e-6, atol=1e-6)
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        spectral_density(operator, num_probes=5, num_steps=20)
 
 
 # --- what H may be ---------------------------------------------------------------------------

@@ -103,9 +103,8 @@ def sharpness(H, **options):
     """
     pairs = eigenpairs(H, k=1, which="LA", **options)
     if not pairs.converged:
-        warnings.warn(
-            f"sharpness: the residual is still {pairs.residuals.item():.1e}", stacklevel=2
-        )
+        left = pairs.residuals.item()
+        warnings.warn(f"sharpness did not converge: the residual is {left:.1e}", stacklevel=2)
     return pairs.evals.item()
 
 

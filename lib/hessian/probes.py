@@ -53,7 +53,9 @@ def trace(H, num_probes=30, seed=0, progress=None):
     Trace(estimate=2.0, standard_error=0.0)
     """
     product, like = as_product(H)
-    count, mean, error = _moments(lambda v: v @ product(v), like, num_probes, seed, progress)
+    count, mean, error = _moments(
+        "trace", lambda v: v @ product(v), like, num_probes, seed, progress
+    )
     return Trace(mean.item(), error.item(), converged=count == num_probes)
 
 
@@ -83,17 +85,19 @@ def diagonal(H, num_probes=30, seed=0, progress=None):
         if not exact.isfinite().all():
             raise ValueError("H is not finite")
         return Diagonal(exact, torch.zeros_like(exact))
-    count, mean, error = _moments(lambda v: v * product(v), like, num_probes, seed, progress)
+    count, mean, error = _moments(
+        "diagonal", lambda v: v * product(v), like, num_probes, seed, progress
+    )
     return Diagonal(mean.to(like), error.to(like), converged=count == num_probes)
 
 
-def _moments(sample, like, num_probes, seed, progress):
+def _moments(what, sample, like, num_probes, seed, progress):
     """How many samples of a random v were taken, their mean, and its standard error."""
     at_least("num_probes", num_probes, 2)
     signs = torch.where(random_rows(num_probes, like, seed) < 0, -1, 1).to(like)
     moments = 0, 0.0, 0.0  # of a running mean (Welford, 1962), so that nothing is stored
     bar = progress_bar(num_probes, progress, "products")
-    with until_interrupted("the estimate", lambda: moments[0] >= 2), bar:
+    with until_interrupted(what, lambda: moments[0] >= 2, stacklevel=3), bar:
         for v in signs:
             value = sample(v).double()
             if not value.isfinite().all():

@@ -13,6 +13,7 @@ else
 PY := $(VENV)/bin/python
 endif
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.ready-bench
 BROKEN := .venv-incomplete
 
 TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' constraints.txt)
@@ -21,7 +22,7 @@ PIP := $(PY) -m pip install --disable-pip-version-check
 NBVAL := $(PY) -m pytest -q --nbval-current-env --nbval-cell-timeout=300 \
 	-n auto --maxprocesses=4 --dist=loadfile
 SITE_TESTS := tests/test_site.py tests/test_claims.py tests/test_explorer_page.py
-BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
+PEERS = $(shell sed -n '/^bench = \[/,/^\]/s/^ *"\([a-z-]*\).*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := book
 .DELETE_ON_ERROR:
@@ -82,8 +83,20 @@ format: $(READY)
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: $(READY)
-	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(PY) "$$script"; done
+# torch and torchvision are named each time, or a peer's own wish for torch would replace them.
+# A peer that cannot be had is left out: its rows say so, and the next run tries again.
+$(BENCH_READY): $(READY)
+	@echo "Installing what the benchmarks compare with: $(PEERS)"
+	@$(PIP) --quiet $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") -c constraints.txt $(TORCH) torchvision
+	@failed=; for peer in $(PEERS); do \
+	$(PIP) --quiet -c constraints.txt $(TORCH) torchvision $$peer || failed="$$failed $$peer"; done; \
+	if [ -n "$$failed" ]; then echo "Not installed:$$failed"; else touch $(BENCH_READY); fi
+
+bench: $(BENCH_READY)
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks
+	$(PY) benchmarks/explorer.py
+	@if [ -e _build/html/index.html ]; then $(PY) benchmarks/website.py; \
+	else echo "benchmarks/website.py is left out: there is no website yet, run make book"; fi
 
 # torch stays at the version named in constraints.txt until one asks: make lock TORCH=torch==X.Y.Z
 lock: $(READY)

@@ -1,90 +1,224 @@
-"""What Hessian products and whole Hessians cost, in gradients and against torch.func.
+"""Hessian products, eigenpairs and whole Hessians, beside curvlinops, PyHessian, SciPy and torch.
 
-Prints ratios of medians, measured in turn in one process and on one thread, and the peak memory
-of the whole Hessian, each way in a process of its own.
-
-Usage: python benchmarks/hessian.py
+Usage: python -m benchmarks.hessian   prints the tables that `make bench` writes
 """
 
-import itertools
+import copy
+import re
 import resource
 import subprocess
 import sys
-import time
-from statistics import median
+from pathlib import Path
 
+import numpy as np
 import torch
+from scipy.sparse.linalg import eigsh
 from torch.nn.functional import cross_entropy
 
-from lib.hessian import HessianOperator, flat_loss, hessian
+from benchmarks.networks import cases, examples, gradient_of
+from benchmarks.page import GRADIENT, OURS, Page
+from benchmarks.timing import in_turn
+from lib.hessian import HessianOperator, eigenpairs, flat_loss, hessian
+from lib.training import mlp
 
-RUNS = 9
-
-
-def network(*widths):
-    torch.manual_seed(0)
-    layers = []
-    for fan_in, fan_out in itertools.pairwise(widths):
-        layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.Tanh()]
-    return torch.nn.Sequential(*layers[:-1])
+TOL = 1e-3
+WHOLE = (64, 26, 10, 10)  # 2,070 parameters
+PYHESSIAN, CURVLINOPS, TORCH = "PyHessian", "curvlinops", "torch.func"
 
 
-def examples(number, inputs, classes):
-    return torch.randn(number, inputs), torch.randint(classes, (number,))
+def curvlinops_operator(model, data):
+    from curvlinops import HessianLinearOperator
+
+    params = list(model.parameters())
+    loss_fn = torch.nn.CrossEntropyLoss()
+    return HessianLinearOperator(model, loss_fn, params, [data], check_deterministic=False)
 
 
-def medians(*calls):
-    """Median seconds of each call, taken in turn after one warm-up round."""
-    taken = [[] for _ in calls]
-    for run in range(RUNS + 1):
-        for times, call in zip(taken, calls, strict=True):
-            start = time.perf_counter()
-            call()
-            if run:
-                times.append(time.perf_counter() - start)
-    return [median(times) for times in taken]
+def pyhessian_operator(model, data):
+    from pyhessian import hessian
+
+    model = copy.deepcopy(model)  # it leaves gradients with graphs behind
+    return hessian(model, torch.nn.CrossEntropyLoss(), data=data, cuda=False)
 
 
-def product():
-    model, (x, label) = network(784, 128, 10), examples(1000, 784, 10)
-    operator = HessianOperator(model, cross_entropy, [(x, label)])
-    v = torch.randn(operator.shape[0])
+def products(model, data, v):
+    """The ways to H v; each call returns it as one vector, or as one tensor a parameter."""
+    params = list(model.parameters())
+    sizes = [p.numel() for p in params]
+    parts = [part.view_as(p) for part, p in zip(v.split(sizes), params, strict=True)]
 
-    def gradient():
-        torch.autograd.grad(cross_entropy(model(x), label), list(model.parameters()))
+    def ours():
+        operator = HessianOperator(model, cross_entropy, [data])
+        return lambda: operator.product(v)
 
-    one_gradient, one_product = medians(gradient, lambda: operator.product(v))
-    print(f"product H v, MLP 784-128-10, 1,000 samples: {one_product / one_gradient:.2f} gradients")
+    def by_pyhessian():
+        from pyhessian.utils import hessian_vector_product
+
+        H = pyhessian_operator(model, data)
+        return lambda: hessian_vector_product(H.gradsH, H.params, parts)
+
+    def by_curvlinops():
+        H = curvlinops_operator(model, data)
+        return lambda: H @ v
+
+    def by_torch():
+        loss, theta = flat_loss(model, cross_entropy, *data)
+        grad = torch.func.grad(loss)
+        return lambda: torch.func.jvp(grad, (theta,), (v,))[1]
+
+    ways = {OURS: ours, PYHESSIAN: by_pyhessian, CURVLINOPS: by_curvlinops, TORCH: by_torch}
+    return ways | {GRADIENT: lambda: gradient_of(model, data)}
 
 
-def whole(way):
-    loss, theta = flat_loss(network(64, 26, 10, 10), cross_entropy, *examples(500, 64, 10))
+def product(page, name, model, data):
+    v = torch.randn(sum(p.numel() for p in model.parameters()))
+    ways = in_turn(products(model, data, v))
+    true = HessianOperator(model, cross_entropy, [data], dtype=torch.float64).product(v.double())
+    for key in ways.keys() - {GRADIENT}:
+        if ways[key].times:
+            Hv = ways[key].value
+            Hv = Hv if torch.is_tensor(Hv) else torch.cat([part.reshape(-1) for part in Hv])
+            error = ((Hv - true).norm() / true.norm()).item()
+            ways[key] = ways[key]._replace(value={"relative error": error})
+    page.compare(f"One product H v: {name}", ways, "The graph of the gradient is kept.")
+    work = f"one product H v, {name}"
+    page.reach_ratio(work, ways, GRADIENT, 1.2 if "MLP" in name else 1.6, "gradients")
+    page.reach_ratio(work, ways, PYHESSIAN, 1)
+
+
+def both_ends(page, name, model, data):
+    true = truth(model, data)
+
+    def ours():
+        found = eigenpairs(ours_on(model, data), k=2, which="BE", tol=TOL)
+        return errors(found.evals, true) | {"products": found.num_matvecs}
+
+    def by_scipy(make):
+        H = make(model, data)
+        start = np.random.default_rng(0).standard_normal(H.shape[0]).astype(H.dtype)
+        evals, _ = eigsh(H, k=2, which="BE", tol=TOL, v0=start)
+        return errors(evals, true)
+
+    on_ours, on_curvlinops = "SciPy's eigsh on lib's operator", "SciPy's eigsh on curvlinops"
+    ways = {
+        OURS: lambda: ours,
+        on_ours: lambda: lambda: by_scipy(ours_on),
+        on_curvlinops: lambda: lambda: by_scipy(lambda *a: curvlinops_operator(*a).to_scipy()),
+        GRADIENT: lambda: gradient_of(model, data),
+    }
+    ways = in_turn(ways)
+    note = (
+        f"From the model to the pairs, operator and graph included; tolerance {TOL:g} for all. "
+        "Errors are those of the eigenvalues, against float64 and as parts of the largest one."
+    )
+    page.compare(f"Top and bottom eigenpair: {name}", ways, note)
+    work = f"top and bottom eigenpair, {name}"
+    page.reach_ratio(work, ways, on_curvlinops, 0.27)
+    page.reach_ratio(work, ways, on_ours, 1.1)
+    value = ways[OURS].value
+    page.reach(work, "larger error", value and max(value["top"], value["bottom"]), TOL)
+
+
+def top(page, name, model, data):
+    true = truth(model, data)
+
+    def ours():
+        found = eigenpairs(ours_on(model, data), tol=TOL)
+        return {"error": errors(found.evals, true)["top"], "products": found.num_matvecs}
+
+    def by_pyhessian():
+        evals, _ = pyhessian_operator(model, data).eigenvalues()
+        return {"error": errors(evals, true)["top"]}
+
+    ways = {
+        OURS: lambda: ours,
+        PYHESSIAN: lambda: by_pyhessian,
+        GRADIENT: lambda: gradient_of(model, data),
+    }
+    ways = in_turn(ways)
+    note = "From the model to the eigenvalue; tolerance and error as above."
+    page.compare(f"Top eigenvalue alone: {name}", ways, note)
+    work = f"top eigenvalue, {name}"
+    page.reach_ratio(work, ways, PYHESSIAN, 0.75)
+    page.reach(work, "error", ways[OURS].value and ways[OURS].value["error"], TOL)
+
+
+def ours_on(model, data):
+    return HessianOperator(model, cross_entropy, [data])
+
+
+def truth(model, data):
+    """Bottom and top eigenvalue in float64, by SciPy, far below the tolerance."""
+    H = HessianOperator(model, cross_entropy, [data], dtype=torch.float64)
+    return np.sort(eigsh(H, k=2, which="BE", tol=1e-7, return_eigenvectors=False))
+
+
+def errors(evals, true):
+    """Of the last eigenvalue as the top one, of the first, if there are two, as the bottom one."""
+    off = np.abs(np.asarray(evals) - true[-len(evals) :]) / np.abs(true).max()
+    return {"top": float(off[-1])} | ({"bottom": float(off[0])} if len(off) > 1 else {})
+
+
+def whole_ways():
+    data = examples(500, 64)
+    model = mlp(*WHOLE)
+    loss, theta = flat_loss(model, cross_entropy, *data)
     return {
-        "ours": lambda: hessian(loss, theta),
-        "torch.func": lambda: torch.func.hessian(loss)(theta),
-    }[way]
+        OURS: lambda: lambda: hessian(loss, theta),
+        TORCH: lambda: lambda: torch.func.hessian(loss)(theta),
+        GRADIENT: lambda: gradient_of(model, data),
+    }
 
 
-def peak_megabytes(way):
-    """Extra memory of one whole Hessian, in a process of its own."""
-    command = [sys.executable, __file__, way]
-    return float(subprocess.check_output(command, text=True))
+def whole(page):
+    ways = in_turn(whole_ways())
+    for name in (OURS, TORCH):
+        if ways[name].times:
+            ways[name] = ways[name]._replace(value={"peak memory, MB": peak_memory(name)})
+    work = "whole Hessian, MLP 64-26-10-10, 2,070 parameters"
+    note = "500 samples. Memory is what the process grew by, in a process of its own."
+    page.compare(f"W{work[1:]}", ways, note)
+    page.reach_ratio(work, ways, TORCH, 0.55)
+    memory = [ways[name].value for name in (OURS, TORCH)]
+    known = all(isinstance(value, dict) for value in memory)
+    share = known and memory[0]["peak memory, MB"] / memory[1]["peak memory, MB"]
+    page.reach(work, f"memory / {TORCH}", share or None, 0.2)
+
+
+def peak_memory(name):
+    """Megabytes that one call adds, in a process of its own: a peak is never taken back."""
+    command = [sys.executable, "-m", "benchmarks.hessian", name]
+    return max(1, int(subprocess.check_output(command, text=True)))
+
+
+def peak():
+    """The most kilobytes that this process has held."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, where getrusage tells a new process its parent's peak as well
+        return int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def rows(page):
+    for name, (model, data) in cases(500).items():
+        product(page, name, model, data)
+    for part in both_ends, top:
+        for name, (model, data) in cases(100).items():
+            part(page, name, model, data)
+    whole(page)
 
 
 def main():
     torch.set_num_threads(1)
     if len(sys.argv) > 1:
-        call = whole(sys.argv[1])
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        call = whole_ways()[sys.argv[1]]()
+        before = peak()
         call()
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+        print((peak() - before) // 1024)
         return
-    # Memory first: a child process inherits the high-water mark of its parent.
-    mine, other = peak_megabytes("ours"), peak_megabytes("torch.func")
-    product()
-    ours, theirs = medians(whole("ours"), whole("torch.func"))
-    print(f"whole Hessian, 2,070 parameters: {ours / theirs:.2f} of torch.func.hessian's time")
-    print(f"its peak memory: {mine:.0f} MB, {mine / other:.2f} of torch.func.hessian's")
+    page = Page()
+    rows(page)
+    print(page.text())
 
 
 if __name__ == "__main__":

@@ -1,61 +1,89 @@
-"""One optimizer step, ours against torch's, in turn in one process and on one thread.
+"""One optimizer step, beside torch.optim's default.
 
-Prints, for each set of tensors, the median of the ratios ours / torch's default and their
-quartiles: below 1, ours costs less.
-
-Usage: python benchmarks/optimizers.py
+Usage: python -m benchmarks.optimizers   prints the tables that `make bench` writes
 """
 
-import time
-from statistics import quantiles
-
 import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
 
+from benchmarks.networks import examples
+from benchmarks.page import GRADIENT, OURS, Page
+from benchmarks.timing import in_turn
 from lib.optimizers import Adagrad, Adam, GradientDescent, Momentum, RMSProp
+from lib.training import mlp
 
-TENSORS = {
-    "1M parameters in 6 tensors": [(784, 1000), (1000,), (1000, 200), (200,), (200, 10), (10,)],
-    "100 tensors of 1,000": [(1000,)] * 100,
-    "100 tensors of 10,000": [(10_000,)] * 100,
-}
+PEER = "torch.optim"
 PAIRS = {
-    "GradientDescent": (GradientDescent, torch.optim.SGD, {}),
-    "Momentum": (Momentum, torch.optim.SGD, {"momentum": 0.9}),
-    "Adagrad": (Adagrad, torch.optim.Adagrad, {}),
-    "RMSProp": (RMSProp, torch.optim.RMSprop, {"alpha": 0.9}),
     "Adam": (Adam, torch.optim.Adam, {}),
+    "RMSProp": (RMSProp, torch.optim.RMSprop, {"alpha": 0.9}),
+    "Adagrad": (Adagrad, torch.optim.Adagrad, {}),
+    "Momentum": (Momentum, torch.optim.SGD, {"momentum": 0.9}),
+    "GradientDescent": (GradientDescent, torch.optim.SGD, {}),
 }
-STEPS = 100
+LIMITS = 0.9, 0.75  # of torch's time, for Adam on each network
 
 
-def tensors(shapes):
-    torch.manual_seed(0)
-    params = [torch.randn(shape, requires_grad=True) for shape in shapes]
-    for p in params:
-        p.grad = torch.randn_like(p)
-    return params
+class Scales(nn.Module):
+    """A network of 100 layers that each scale 1,000 numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ParameterList(torch.ones(1000) for _ in range(100))
+
+    def forward(self, x):
+        for scale in self.layers:
+            x = torch.tanh(x * scale)
+        return x
 
 
-def seconds(optimizer):
-    start = time.perf_counter()
-    optimizer.step()
-    return time.perf_counter() - start
+def networks():
+    """name -> a function that makes the network, and examples for its gradient."""
+    return {
+        "987,210 parameters in 6 tensors (MLP 784-1000-200-10)": (
+            lambda: mlp(784, 1000, 200, 10),
+            examples(100, 784),
+        ),
+        "100 tensors of 1,000": (Scales, examples(100, 1000)),
+    }
 
 
-def ratios(ours, theirs, options, shapes):
-    ours = ours(tensors(shapes), lr=1e-3, **options)
-    theirs = theirs(tensors(shapes), lr=1e-3, **options)
-    taken = [(seconds(ours), seconds(theirs)) for _ in range(STEPS + 10)]
-    return [mine / other for mine, other in taken[10:]]
+def stepper(make, optimizer, data, options):
+    """Sets a network up with one gradient, and returns the call that takes a step."""
+
+    def set_up():
+        model = make()
+        cross_entropy(model(data[0]), data[1]).backward()
+        return optimizer(model.parameters(), lr=1e-5, **options).step
+
+    return set_up
+
+
+def gradient(make, data):
+    model = make()
+    params = list(model.parameters())
+    return lambda: torch.autograd.grad(cross_entropy(model(data[0]), data[1]), params)
+
+
+def rows(page):
+    for (network, (make, data)), limit in zip(networks().items(), LIMITS, strict=True):
+        for name, (ours, theirs, options) in PAIRS.items():
+            ways = {
+                OURS: stepper(make, ours, data, options),
+                PEER: stepper(make, theirs, data, options),
+                GRADIENT: lambda make=make, data=data: gradient(make, data),
+            }
+            ways = in_turn(ways, runs=25)
+            page.compare(f"One step of {name}: {network}", ways, "The gradient is of 100 samples.")
+            if name == "Adam":
+                page.reach_ratio(f"one step of Adam, {network}", ways, PEER, limit)
 
 
 def main():
     torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, one thread, {STEPS} steps each in turn")
-    for name, shapes in TENSORS.items():
-        for optimizer, pair in PAIRS.items():
-            low, middle, high = quantiles(ratios(*pair, shapes), n=4)
-            print(f"{name:27} {optimizer:16} {middle:5.2f}  ({low:.2f} to {high:.2f})")
+    page = Page()
+    rows(page)
+    print(page.text())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
 """The page of results says what was measured, and goes on where another package fails."""
 
+import doctest
+
 import pytest
 
+from benchmarks import page as page_module
+from benchmarks import timing
 from benchmarks.page import GRADIENT, OURS, Page
 from benchmarks.timing import Way, in_turn, ratio
 
@@ -92,3 +96,8 @@ def test_page_is_written_as_a_file_the_house_takes(page, tmp_path):
     assert "torch 2" in text
     assert text.endswith("|\n")
     assert not text.endswith("\n\n")
+
+
+@pytest.mark.parametrize("module", [timing, page_module], ids=["timing", "page"])
+def test_examples_of_the_benchmarks_hold(module):
+    assert doctest.testmod(module).failed == 0

@@ -92,6 +92,15 @@ def test_every_figure_has_alt_text_and_caption(file):
             assert described["figure"]["caption"].strip(), cell.source
 
 
+def test_names_of_figures_and_exercises_are_unique_in_the_book():
+    text = "".join(file.read_text("utf8") for file in NOTEBOOKS)
+    figures = re.findall(r'"name": "(fig-[^"]+)"', text)
+    exercises = re.findall(r":label: ([\w-]+)", text)
+    for names in (figures, exercises):
+        assert len(names) > len(NOTEBOOKS)
+        assert len(names) == len(set(names)), sorted(names)
+
+
 @every_chapter
 def test_chapter_ends_with_exercises_summary_and_reading(file):
     text = "\n\n".join(cell.source for cell in cells(file, "markdown"))

@@ -1,0 +1,78 @@
+"""How often the diagnosis is right: true verdicts against given ones."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from lib.diagnosis import diagnose
+from lib.diagnosis.cases import moving, resting
+from lib.diagnosis.cases.ground import NETWORKS, NotConfirmed
+from lib.diagnosis.result import Verdict
+
+BUILDERS = {
+    Verdict.SADDLE: resting.saddle,
+    Verdict.MINIMUM: resting.minimum,
+    Verdict.FLAT: resting.flat,
+    Verdict.OSCILLATING: moving.oscillating,
+    Verdict.TOO_SLOW: moving.too_slow,
+    Verdict.NOISE_LIMITED: moving.noise_limited,
+    Verdict.DIVERGED: moving.diverged,
+    Verdict.IMPROVING: moving.improving,
+}
+SEEDS = range(6)
+HELD_OUT = [seed for seed in SEEDS if seed % 3 == 2]  # for the final count
+TUNED = [seed for seed in SEEDS if seed % 3 != 2]  # looked at while the lines were drawn
+
+
+class Count(NamedTuple):
+    """Cases by (true verdict, given verdict), and (truth, network, seed) of those left out."""
+
+    given: Counter
+    not_confirmed: list
+
+    @property
+    def right(self):
+        """Share of the cases that got their true verdict."""
+        return sum(n for (truth, said), n in self.given.items() if truth is said) / self.total
+
+    @property
+    def total(self):
+        return sum(self.given.values())
+
+
+def confusion(seeds=HELD_OUT, networks=NETWORKS, truths=tuple(BUILDERS)):
+    """Build the cases of some seeds, diagnose each and count.
+
+    About a second a case. A case whose truth does not show when it is built is left out.
+
+    Args:
+        seeds: HELD_OUT, TUNED or any list of ints.
+        networks: of "mlp", "convnet" and "transformer".
+        truths: verdicts; of UNSURE there are no cases.
+
+    Returns:
+        A `Count`; `table` prints it.
+    """
+    given, not_confirmed = Counter(), []
+    for truth in truths:
+        for network in networks:
+            for seed in seeds:
+                try:
+                    case = BUILDERS[truth](network, seed)
+                except NotConfirmed:
+                    not_confirmed.append((truth, network, seed))
+                    continue
+                given[truth, diagnose(*case[1:]).verdict] += 1
+    return Count(given, not_confirmed)
+
+
+def table(count):
+    """The confusion table as text: a row for each true verdict, a column for each given one."""
+    columns = [v for v in Verdict if any(said is v for _, said in count.given)]
+    width = max(len(v.name) for v in Verdict)
+    lines = [" " * width + "".join(f"{v.name:>15}" for v in columns)]
+    for truth in BUILDERS:
+        numbers = [count.given[truth, said] for said in columns]
+        if any(numbers):
+            cells = "".join(f"{n or '.':>15}" for n in numbers)
+            lines.append(f"{truth.name:<{width}}{cells}")
+    return "\n".join(lines)

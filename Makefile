@@ -1,4 +1,5 @@
 # make book | serve | test | test-robust | lint | format | bench | lock | clean
+# make publish-as REPO=owner/name
 # Variables: PYTHON=python3.12 (any Python >= 3.11), TORCH_INDEX=<address of a PyTorch wheel index>,
 # PORT=8000 (for serve).
 
@@ -26,7 +27,7 @@ PEERS = $(shell sed -n '/^bench = \[/,/^\]/s/^ *"\([a-z-]*\).*/\1/p' pyproject.t
 
 .DEFAULT_GOAL := book
 .DELETE_ON_ERROR:
-.PHONY: setup book serve test test-unit test-notebooks test-site test-robust lint format bench lock clean
+.PHONY: setup book serve test test-unit test-notebooks test-site test-robust lint format bench lock clean publish-as
 
 setup: $(READY)
 
@@ -104,6 +105,10 @@ lock: $(READY)
 	@printf '%s\n' '$(TORCH)' 'setuptools>=77' | $(PY) -m uv pip compile pyproject.toml - \
 	--all-extras --universal --fork-strategy fewest --python-version 3.11 --upgrade \
 	--no-annotate --quiet --custom-compile-command "make lock" --output-file constraints.txt
+
+# Without REPO: writes the present address again, into a new chapter or after a new version.
+publish-as: $(READY)
+	@$(PY) -m book.publish_as $(if $(REPO),"$(REPO)")
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis

@@ -69,6 +69,22 @@ def test_diagnose_tells_squared_error_of_a_saturated_softmax_from_cross_entropy(
     assert diagnose(model, cross_entropy, WHOLE, optimizer=optimizer).verdict is Verdict.IMPROVING
 
 
+def test_diagnose_finds_layers_without_gradients_under_an_output_layer_that_jitters():
+    # Gradients shrink at least fourfold at each sigmoid (its slope is at most 1/4): after eight
+    # layers little but the output layer is trained, and small batches keep its gradient up.
+    layers = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for _ in range(8):
+            layers += [torch.nn.Linear(64, 64), torch.nn.Sigmoid()]
+        model = torch.nn.Sequential(*layers, torch.nn.Linear(64, 10)).double()
+    optimizer = sgd(model.parameters(), lr=0.1)
+    train(model, cross_entropy, X, LABEL, optimizer, epochs=40, batch_size=16)
+    diagnosis = diagnose(model, cross_entropy, SMALL, optimizer=optimizer)
+    assert diagnosis.verdict is Verdict.FLAT
+    assert diagnosis.as_dict()["evidence"]["dead share"]["value"] > 0.5
+
+
 class Point(torch.nn.Module):
     """A model that is its parameters."""
 

@@ -89,6 +89,13 @@ def improving(see):
     return Answer(Verdict.IMPROVING, "it is not stuck: train on", None)
 
 
+def nothing_helps(see):
+    return (
+        "Neither a smaller nor a larger learning rate does better, and a Newton step, which "
+        f"promises {max(0.0, see.newton.promise):.1%} of the loss, does not deliver"
+    )
+
+
 def unsure(see, why):
     text = f"{why}; " + (
         "pass the optimizer, which says what its steps are"

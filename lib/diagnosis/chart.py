@@ -82,10 +82,15 @@ def in_motion(see):
     sharp = see.sharpest.value >= rules.SHARP
     note("eta h", see.sharpest.value, "sharpest curvature of the steps over its limit",
              "below" if sharp else "above", rules.SHARP)  # fmt: skip
-    # Where steps overshoot, reaching lower is enough; elsewhere noise might feign as much.
-    wanted = own_fall + rules.BOUNCE if sharp else max(rules.GAIN, rules.BETTER * own_fall)
+    # Where steps overshoot, reaching lower is enough. Elsewhere it takes a multiple of the fall, of
+    # which noise may have feigned a part; then the smaller rate must come out lower beyond doubt.
+    wanted, at = own_fall + rules.BOUNCE, lower_fall - rules.BOUNCE
+    if not sharp:
+        doubt, times = rules.SIGMAS * see.jitter, rules.BETTER
+        least = max(own_fall + doubt, times * (own_fall - doubt))
+        wanted = max(rules.GAIN, min(times * own_fall, least))
+        at = max(lower_fall / times, min(lower_fall - doubt, lower_fall / times + doubt))
     calmer = lower_fall >= wanted
-    at = lower_fall - rules.BOUNCE if sharp else lower_fall / rules.BETTER
     note("fall", own_fall, "share of the loss lost in a trial: more updates as they are",
          "above" if calmer else "below", at)  # fmt: skip
     note("fall, eta / 10", lower_fall, "the same with a tenth of the learning rate",
@@ -106,7 +111,12 @@ def in_motion(see):
              "below" if narrow else "above", rules.NARROW)  # fmt: skip
     if narrow:
         return advice.narrow(see), pictures.trials(see, "own", "lower")
-    return advice.unsure(see, "Neither a smaller nor a larger learning rate does better"), None
+    dead = see.dead > rules.DEAD_SHARE
+    note("dead share", see.dead, "share of parameters that no example has a gradient for",
+             "below" if dead else "above", rules.DEAD_SHARE)  # fmt: skip
+    if dead:
+        return advice.flat(see), pictures.downhill(see)
+    return advice.unsure(see, advice.nothing_helps(see)), None
 
 
 def overshooting_or_noise(see):

@@ -208,7 +208,13 @@ class Examination:
 
     def fall(self, run):
         """Share of the loss that a trial lost, from where the present steps swing to its end."""
-        return (self.own.head - run.tail) / self.scale
+        return (self.own.head - run.tail) / max(self.scale, self.own.head)
+
+    @cached_property
+    def jitter(self):
+        """Standard error of `own`'s fall, from how its losses scatter about a smooth curve."""
+        scatter = np.diff(self.own.loss, 2).std() / 6**0.5  # 1, -2, 1: six times the variance
+        return float(scatter * (2 / 6) ** 0.5 / max(self.scale, self.own.head))
 
     @cached_property
     def raised(self):

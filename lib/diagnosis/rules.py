@@ -40,6 +40,9 @@ GAIN = 0.01
 BETTER = 3.0
 """Times the progress of the rate as it is: what a change has to bring to be the mend."""
 
+SIGMAS = 2.0
+"""Standard errors by which the fall of a trial may be feigned by noise."""
+
 SHARP = 0.8
 """Of the largest stable eta h: from there on steps may overshoot."""
 

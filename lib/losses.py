@@ -1,9 +1,10 @@
 r"""Losses for classification, written out as their formulas.
 
-Logits are real numbers of any size in shape (..., classes). A label is a class number, an integer
-tensor (...), or one probability for each class, a float tensor (..., classes), which is taken as
-it is. Values and gradients are right in float32 at logits of ±10,000. All can be differentiated as
-often as wanted and work under `torch.func.vmap` and `torch.func.grad`.
+Logits are real numbers in shape (..., classes), a float tensor. A label is a class number, an
+integer tensor (...), or one probability for each class, a float tensor (..., classes), which is
+taken as it is. Values and gradients are right in float32 at logits of ±10,000; only logits that
+are infinite, or differ by more than their dtype can say, may give NaN. All can be differentiated
+as often as wanted and work under `torch.func.vmap` and `torch.func.grad`.
 
 Anything but a tensor raises a TypeError. A ValueError says that shapes or dtype do not fit, that
 there is no example to average over, or that a class number is outside the classes (on a GPU it is
@@ -47,8 +48,7 @@ def sigmoid(z):
     >>> sigmoid(torch.tensor([-1e4, 0.0, 2.0]))
     tensor([0.0000, 0.5000, 0.8808])
     """
-    if not isinstance(z, torch.Tensor):
-        raise TypeError(f"z must be a tensor, got {type(z).__name__}")
+    _check_floats("z", z)
     # The first form where z >= 0 and the second elsewhere: neither exponential can overflow.
     exp = torch.where(z >= 0, -z, z).exp()
     return torch.where(z >= 0, 1, exp) / (1 + exp)
@@ -121,7 +121,13 @@ def _probabilities(label, output):
 
 
 def _check(name, output):
-    if not isinstance(output, torch.Tensor):
-        raise TypeError(f"{name} must be a tensor, got {type(output).__name__}")
+    _check_floats(name, output)
     if output.dim() == 0 or output.shape[-1] == 0:
         raise ValueError(f"{name} must have shape (..., classes), got {tuple(output.shape)}")
+
+
+def _check_floats(name, values):
+    if not isinstance(values, torch.Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(values).__name__}")
+    if not values.is_floating_point():
+        raise ValueError(f"{name} must be floats, got {values.dtype}")

@@ -1,4 +1,7 @@
-"""Loss surfaces small enough to draw: each maps points (..., d) to losses (...)."""
+"""Loss surfaces small enough to draw: each maps points (..., d) to losses (...).
+
+Points are a tensor of floats, else a TypeError is raised; of another width d, a ValueError.
+"""
 
 import torch
 
@@ -19,7 +22,7 @@ def toy_network(theta):
     >>> toy_network(torch.tensor([[0.0, 0.0], [2.0, 0.5]]))
     tensor([1., 0.])
     """
-    w1, w2 = theta.unbind(-1)
+    w1, w2 = _coordinates(theta, 2)
     return (1 - w1 * w2) ** 2
 
 
@@ -37,7 +40,7 @@ def monkey_saddle(theta):
     >>> monkey_saddle(torch.tensor([1.0, 1.0]))
     tensor(-2.)
     """
-    x, y = theta.unbind(-1)
+    x, y = _coordinates(theta, 2)
     return x**3 - 3 * x * y**2
 
 
@@ -55,7 +58,7 @@ def rosenbrock(theta):
     >>> rosenbrock(torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
     tensor([0., 1.])
     """
-    x, y = theta.unbind(-1)
+    x, y = _coordinates(theta, 2)
     return (1 - x) ** 2 + 100 * (y - x**2) ** 2
 
 
@@ -75,7 +78,7 @@ def dent(theta):
     >>> dent(torch.tensor([[0.0], [3.0]]))
     tensor([-6.0920e-09,  5.0000e-02])
     """
-    (x,) = theta.unbind(-1)
+    (x,) = _coordinates(theta, 1)
     return 0.05 * x**2 - 0.4 * torch.exp(-2 * (x - 3) ** 2)
 
 
@@ -95,7 +98,7 @@ def plateau(theta):
     >>> plateau(torch.tensor([[0.0], [-3.0]]))
     tensor([ 0.0000, -6.7500])
     """
-    (x,) = theta.unbind(-1)
+    (x,) = _coordinates(theta, 1)
     return x**3 + x**4 / 4
 
 
@@ -105,22 +108,33 @@ def quadratic(H):
     .. math:: L(\theta) = \tfrac12\, \theta^\top H \theta
 
     Args:
-        H: symmetric matrix (d, d), or its diagonal (d,).
+        H: symmetric matrix (d, d), or its diagonal (d,), of real numbers.
 
     Returns:
         A surface: points (..., d) -> losses (...), in the dtype of the points.
 
     Raises:
-        ValueError: H is neither a vector nor a symmetric matrix.
+        TypeError: H is not a tensor.
+        ValueError: H is neither a vector nor a symmetric matrix, or not real and finite.
 
     >>> quadratic(torch.tensor([2.0, -4.0]))(torch.tensor([1.0, 1.0]))
     tensor(-1.)
     """
+    if not isinstance(H, torch.Tensor):
+        raise TypeError(f"H must be a tensor, got {type(H).__name__}")
+    if H.is_complex() or not H.isfinite().all():
+        raise ValueError(f"H must be real and finite, got {H}")
     if H.ndim == 1:
         H = torch.diag(H)
-    if H.ndim != 2 or H.shape[0] != H.shape[1] or not torch.allclose(H, H.T):
+    H = H if H.is_floating_point() else H.double()
+    if H.ndim != 2 or H.shape[0] != H.shape[1] or not torch.allclose(H, H.T, atol=0):
         raise ValueError(f"H must be (d,) or a symmetric (d, d), got {H}")
-    return lambda theta: 0.5 * ((theta @ H.to(theta)) * theta).sum(-1)
+
+    def loss(theta):
+        _coordinates(theta, len(H))
+        return 0.5 * ((theta @ H.to(theta)) * theta).sum(-1)
+
+    return loss
 
 
 def line_fit(x, y):
@@ -129,22 +143,41 @@ def line_fit(x, y):
     .. math:: L(b, w) = \sum_n (y_n - b - w x_n)^2
 
     Args:
-        x, y: the points, each of shape (n,).
+        x, y: the points, each of shape (n,), floating and finite.
 
     Returns:
         A surface: points (b, w) of shape (..., 2) -> losses (...).
 
     Raises:
-        ValueError: x and y are not two vectors of one length.
+        TypeError: x or y is not a tensor of floats.
+        ValueError: x and y are not two vectors of one length, or not finite.
 
     >>> line_fit(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 3.0]))(torch.tensor([1.0, 2.0]))
     tensor(0.)
     """
+    for name, values in (("x", x), ("y", y)):
+        _check_floats(name, values)
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(f"x and y must be (n,) alike, got {tuple(x.shape)} and {tuple(y.shape)}")
+    if not (x.isfinite().all() and y.isfinite().all()):
+        raise ValueError(f"x and y must be finite, got {x} and {y}")
 
     def loss(theta):
-        b, w = theta.unsqueeze(-1).unbind(-2)
+        b, w = (part.unsqueeze(-1) for part in _coordinates(theta, 2))
         return ((y - b - w * x) ** 2).sum(-1)
 
     return loss
+
+
+def _coordinates(theta, d):
+    """The d coordinates of points (..., d), each (...)."""
+    _check_floats("theta", theta)
+    if theta.shape[-1:] != (d,):
+        raise ValueError(f"theta must have shape (..., {d}), got {tuple(theta.shape)}")
+    return theta.unbind(-1)
+
+
+def _check_floats(name, values):
+    if not isinstance(values, torch.Tensor) or not values.is_floating_point():
+        kind = values.dtype if isinstance(values, torch.Tensor) else type(values).__name__
+        raise TypeError(f"{name} must be a tensor of floats, got {kind}")

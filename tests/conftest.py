@@ -1,15 +1,22 @@
-"""What the tests of the built website share: the site, a server for it, and a browser."""
+"""How many cases Hypothesis tries; and what the tests of the built website share."""
 
 import functools
 import http.server
+import os
 import shutil
 import subprocess
 import sys
 import threading
 
 import pytest
+from hypothesis import settings
 
 from book.build import ROOT, SITE
+
+# Alike at every run; HYPOTHESIS_PROFILE=deep tries other cases each time, and many more of them.
+settings.register_profile("same", derandomize=True, deadline=None, database=None)
+settings.register_profile("deep", max_examples=10_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NO_BROWSER = (

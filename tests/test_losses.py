@@ -282,3 +282,14 @@ def test_losses_refuse_what_is_no_tensor():
             function([1.0, 2.0], NUMBERS)
         with pytest.raises(TypeError, match="label must be a tensor, got int"):
             function(LOGITS, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.bool, torch.complex64])
+def test_losses_refuse_outputs_that_are_no_floats(dtype):
+    output = torch.tensor([[0, 1]]).to(dtype)  # of integers, differences would wrap around
+    for function, name in ((softmax, "logits"), (sigmoid, "z")):
+        with pytest.raises(ValueError, match=f"{name} must be floats"):
+            function(output)
+    for function, name in ((cross_entropy, "logits"), (mse, "probabilities")):
+        with pytest.raises(ValueError, match=f"{name} must be floats"):
+            function(output, torch.tensor([0]))

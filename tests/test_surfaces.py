@@ -147,6 +147,19 @@ def test_quadratic_refuses_what_is_no_hessian(H):
         quadratic(H)
 
 
+def test_quadratic_refuses_a_small_matrix_that_is_not_symmetric():
+    with pytest.raises(ValueError, match="H must be"):
+        quadratic(1e-9 * tensor([[0, 1], [0, 0]]))
+
+
+@pytest.mark.parametrize(
+    "H", [[1.0, 2.0], tensor([1, math.nan]), tensor([1, math.inf]), 1j * tensor(1)]
+)
+def test_quadratic_refuses_what_is_not_real_and_finite(H):
+    with pytest.raises((TypeError, ValueError), match="H must be"):
+        quadratic(H)
+
+
 def test_line_fit_is_the_sum_not_the_mean_of_squares():
     loss = line_fit(tensor([0, 0, 0]), tensor([1, 1, 1]))
     close(loss(tensor([0, 7])), tensor(3))
@@ -169,3 +182,32 @@ def test_line_fit_is_least_where_least_squares_says():
 def test_line_fit_refuses_points_that_do_not_pair_up(x, y):
     with pytest.raises(ValueError, match=r"x and y must be \(n,\) alike, got"):
         line_fit(x, y)
+
+
+@pytest.mark.parametrize("bad", [[1.0, 2.0], torch.tensor([1, 2]), tensor([1, math.nan])])
+def test_line_fit_refuses_what_is_not_floats_and_finite(bad):
+    for x, y in ((bad, torch.ones(2)), (torch.ones(2), bad)):
+        with pytest.raises((TypeError, ValueError), match="must be"):
+            line_fit(x, y)
+
+
+SURFACES = {name: surface for name, (surface, _) in FORMULAS.items()} | {
+    "diagonal": quadratic(tensor([2, 1]))
+}
+
+
+@pytest.mark.parametrize("surface", SURFACES.values(), ids=SURFACES)
+@pytest.mark.parametrize(
+    ("theta", "error"),
+    [
+        (torch.tensor([100, 100], dtype=torch.uint8), TypeError),  # would wrap around
+        ([0.0, 0.0], TypeError),
+        (torch.zeros(2, dtype=torch.complex64), TypeError),
+        (torch.zeros(3), ValueError),
+        (torch.tensor(0.0), ValueError),
+    ],
+    ids=["integers", "list", "complex", "three", "number"],
+)
+def test_surfaces_refuse_what_are_no_points(surface, theta, error):
+    with pytest.raises(error, match="theta must"):
+        surface(theta)

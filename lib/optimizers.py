@@ -171,9 +171,9 @@ class Adam(OneLine):
     r"""Momentum and RMSProp as running means from 0, bias-corrected (Kingma and Ba, 2015).
 
     .. math::
-        m^t &= a^t / (1 - \beta_1^{t+1}), & a^t &= \beta_1 a^{t-1} + (1 - \beta_1) g^t \\
+        m^t &= a^t / (1 - \beta_1^{t+1}), & \quad a^t &= \beta_1 a^{t-1} + (1 - \beta_1) g^t \\
         \sigma^t &= \sqrt{b^t / (1 - \beta_2^{t+1})} + \epsilon,
-        & b^t &= \beta_2 b^{t-1} + (1 - \beta_2) (g^t)^2
+        & \quad b^t &= \beta_2 b^{t-1} + (1 - \beta_2) (g^t)^2
 
     The betas lie in [0, 1). The code keeps the corrected means: divided by 1 - beta^(t+1), the
     newest value has weight (1 - beta) / (1 - beta^(t+1)), from 1 at t = 0 down to 1 - beta.

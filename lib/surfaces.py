@@ -111,7 +111,7 @@ def quadratic(H):
         H: symmetric matrix (d, d), or its diagonal (d,), of real numbers.
 
     Returns:
-        A surface: points (..., d) -> losses (...), in the dtype of the points.
+        A surface, from points (..., d) to losses (...) in the dtype of the points.
 
     Raises:
         TypeError: H is not a tensor.
@@ -146,7 +146,7 @@ def line_fit(x, y):
         x, y: the points, each of shape (n,), floating and finite.
 
     Returns:
-        A surface: points (b, w) of shape (..., 2) -> losses (...).
+        A surface, from points (b, w) of shape (..., 2) to losses (...).
 
     Raises:
         TypeError: x or y is not a tensor of floats.

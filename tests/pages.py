@@ -7,10 +7,17 @@ import yaml
 from book.build import ROOT
 
 
-def toc_pages():
+def toc_files():
+    """All pages that the table of contents lists, without suffix and in its order."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
-    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    return [f"{name}.html" for name in [toc["root"], *files]]
+    files = [toc["root"]]
+    for chapter in (chapter for part in toc["parts"] for chapter in part["chapters"]):
+        files += [entry["file"] for entry in (chapter, *chapter.get("sections", []))]
+    return files
+
+
+def toc_pages():
+    return [f"{name}.html" for name in toc_files()]
 
 
 class Elements(HTMLParser):

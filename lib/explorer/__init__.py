@@ -1,4 +1,4 @@
-"""Sliders over a figure: live in a notebook, and at work on a plain web page.
+"""Sliders over a figure: live in a notebook, and at work on a plain web page::
 
     def draw(fig, eta, momentum):
         ax = fig.subplots()

@@ -47,7 +47,7 @@ class HessianOperator(LinearOperator):
 
     Attributes:
         num_matvecs: products H v computed so far.
-        num_examples: N.
+        num_examples: how many examples there are, N.
         like: an empty tensor of the Hessian's length, dtype and device.
 
     Raises:

@@ -117,6 +117,40 @@ def test_diagnose_of_a_well_depends_on_the_rate_alone(lr, verdict):
     assert diagnose(model, loss_fn, data, optimizer=optimizer).verdict.name == verdict
 
 
+@pytest.mark.parametrize(("slope", "saddle"), [(1e-4, True), (9e-3, False)])
+def test_diagnose_asks_more_of_a_way_out_than_the_slope_promises(slope, saddle):
+    # Along b curvature -0.2 at first and at most 0.0002 to gain, at b = 0.063, where the slope
+    # along c promises 0.063 times itself.
+    def loss_fn(theta, label):
+        a, b, c = theta
+        return 1 + 50 * a**2 - 0.1 * b**2 + 12.5 * b**4 + slope * c
+
+    data = [(torch.zeros(1, 1), torch.zeros(1))]
+    said = diagnose(Point(0.0, 0.0, 0.0), loss_fn, data).verdict
+    assert (said is Verdict.SADDLE) == saddle
+
+
+def test_diagnose_calls_a_network_that_weight_decay_holds_at_zero_a_minimum():
+    # No example has a gradient for its weights, but that is not why it stays.
+    model = at_saddle()
+    for weight_decay, verdict in ((0.0, Verdict.SADDLE), (0.5, Verdict.MINIMUM)):
+        optimizer = sgd(model.parameters(), lr=0.5, weight_decay=weight_decay)
+        train(model, cross_entropy, X, LABEL, optimizer, epochs=200)
+        assert diagnose(model, cross_entropy, WHOLE, optimizer=optimizer).verdict is verdict
+
+
+def test_diagnose_takes_a_newton_step_after_its_trials_have_moved_the_parameters():
+    # Dead units under a little weight decay: no rate gets anywhere, so every question is asked.
+    model = torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.ReLU(), torch.nn.Linear(8, 10))
+    with torch.no_grad():
+        model[0].bias.fill_(-10)
+        model[-1].bias.copy_((torch.bincount(LABEL) / len(LABEL)).log())
+    optimizer = sgd(model.double().parameters(), lr=0.1, weight_decay=1e-4)
+    diagnosis = diagnose(model, cross_entropy, WHOLE, optimizer=optimizer)
+    assert diagnosis.evidence[-2].name == "fall, eta x 30"
+    assert diagnosis.evidence[-1].name == "Newton step"
+
+
 def test_diagnose_divergence_from_history_and_from_parameters():
     model = mlp(64, 8, 10, dtype=torch.float64)
     for history in ([2.3, 5.0, float("nan")], [2.3] * 10 + [30.0] * 10):
@@ -265,7 +299,9 @@ def test_diagnosis_speaks_as_text_numbers_and_page():
     assert "(chapter 1)" in repr(diagnosis)
     told = json.loads(json.dumps(diagnosis.as_dict(), allow_nan=False))
     assert told["verdict"] == "SADDLE"
-    assert told["evidence"]["lowest curvature"]["value"] < -0.5
+    lowest = told["evidence"]["lowest curvature"]
+    assert lowest["value"] < -0.5 < lowest["line"]
+    assert lowest["side"] == "above"
     page = diagnosis._repr_html_()
     assert 'role="img"' in page
     assert "aria-label=" in page
@@ -276,7 +312,7 @@ def test_diagnosis_speaks_as_text_numbers_and_page():
 def test_diagnosis_escapes_what_it_shows():
     evil = '<b onload="x">\''
     picture = Picture(evil, evil, {evil: ([0, 1], [1, float("inf")])})
-    evidence = [Evidence(evil, 1.0, evil, evil)]
+    evidence = [Evidence(evil, 1.0, evil, evil, 0.0)]
     page = Diagnosis(Verdict.UNSURE, evidence, evil, picture=picture)._repr_html_()
     assert "<b" not in page
     assert 'onload="' not in page

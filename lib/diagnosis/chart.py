@@ -38,20 +38,25 @@ def at_rest(see):
     note("lowest curvature", low, "smallest eigenvalue of the Hessian over the largest in size",
              "above" if negative else "below", -see.rounding)  # fmt: skip
     if negative:
-        needed = rules.SEEN if clear else rules.ESCAPE
+        # More than the slope, small as it is, promises over the same distance.
+        sloping = see.slope * abs(see.escape.step) / see.reach
+        needed = max(sloping, rules.SEEN if clear else rules.ESCAPE)
         works = see.escape.gain >= needed
         note("escape", see.escape.gain, "share of the loss that a step along it takes off",
                  "below" if works else "above", needed)  # fmt: skip
         if works:
             return advice.saddle(see), pictures.escape(see)
+    bottom = see.newton.promise <= rules.NEWTON
+    note("Newton step", see.newton.promise, "share of the loss that a Newton step promises",
+             "above" if bottom else "below", rules.NEWTON)  # fmt: skip
+    if bottom and low > rules.NEGATIVE:
+        # Strictly: though weight decay may hold parameters at zero, with no other gradient there.
+        return advice.minimum(see), pictures.bowl(see)
     dead = see.dead > rules.DEAD_SHARE
     note("dead share", see.dead, "share of parameters that no example has a gradient for",
              "below" if dead else "above", rules.DEAD_SHARE)  # fmt: skip
     if dead:
         return advice.flat(see), pictures.downhill(see)
-    bottom = see.newton.promise <= rules.NEWTON
-    note("Newton step", see.newton.promise, "share of the loss that a Newton step promises",
-             "above" if bottom else "below", rules.NEWTON)  # fmt: skip
     if bottom and not negative:
         return advice.minimum(see), pictures.bowl(see)
     if bottom or clear:

@@ -66,8 +66,7 @@ class Examination:
 
     def note(self, name, value, meaning, side, line):
         """Keep a number, and on which side of a line the verdict would be another."""
-        turns = f"another verdict {side} {line:.2g}"
-        self.evidence.append(Evidence(name, float(value), meaning, turns))
+        self.evidence.append(Evidence(name, float(value), meaning, side, float(line)))
 
     def products(self, gradients):
         """How many products H v so many gradients buy."""
@@ -159,7 +158,9 @@ class Examination:
 
     @cached_property
     def newton(self):
-        promise, step = newton_step(self.H, self.g, self.reach, self.products(40))
+        # A new operator: trials may have moved the parameters since the other kept its graph.
+        H = self.surface.curvature()
+        promise, step = newton_step(H, self.g, self.reach, self.products(40))
         losses = [v for v in self.surface.along(step, (1, 0.5, 0.25)) if math.isfinite(v)]
         fall = self.loss - min(losses, default=self.loss)
         return Newton(promise / self.scale, fall / self.scale)

@@ -25,12 +25,21 @@ class Verdict(Enum):
 
 
 class Evidence(NamedTuple):
-    """A number, what it is, and what it would have to be to change the verdict."""
+    """A number, what it is, and the line on whose other side the verdict would be another.
+
+    >>> Evidence("slope", 0.3, "length of the gradient", "below", 0.01).turns
+    'another verdict below 0.01'
+    """
 
     name: str
     value: float
     meaning: str
-    turns: str
+    side: str  # "above" or "below" the line: where another verdict begins
+    line: float
+
+    @property
+    def turns(self):
+        return f"another verdict {self.side} {number(self.line)}"
 
 
 class Picture(NamedTuple):
@@ -82,7 +91,8 @@ class Diagnosis:
             e.name: {
                 "value": e.value if np.isfinite(e.value) else None,
                 "meaning": e.meaning,
-                "turns": e.turns,
+                "side": e.side,
+                "line": e.line if np.isfinite(e.line) else None,
             }
             for e in self.evidence
         }

@@ -7,6 +7,7 @@ from lib.diagnosis import diagnose
 from lib.diagnosis.cases import moving, resting
 from lib.diagnosis.cases.ground import NETWORKS, NotConfirmed
 from lib.diagnosis.result import Verdict
+from lib.training import sweep
 
 BUILDERS = {
     Verdict.SADDLE: resting.saddle,
@@ -39,30 +40,38 @@ class Count(NamedTuple):
         return sum(self.given.values())
 
 
-def confusion(seeds=HELD_OUT, networks=NETWORKS, truths=tuple(BUILDERS)):
+def confusion(seeds=HELD_OUT, networks=NETWORKS, truths=tuple(BUILDERS), n_jobs=-1):
     """Build the cases of some seeds, diagnose each and count.
 
-    About a second a case. A case whose truth does not show when it is built is left out.
+    About a second of one core a case. A case whose truth does not show when it is built is left
+    out.
 
     Args:
         seeds: HELD_OUT, TUNED or any list of ints.
         networks: of "mlp", "convnet" and "transformer".
         truths: verdicts; of UNSURE there are no cases.
+        n_jobs: cases at a time, as in :func:`lib.training.sweep`.
 
     Returns:
         A `Count`; `table` prints it.
     """
+    grid = {"truth": truths, "network": networks, "seed": seeds}
     given, not_confirmed = Counter(), []
-    for truth in truths:
-        for network in networks:
-            for seed in seeds:
-                try:
-                    case = BUILDERS[truth](network, seed)
-                except NotConfirmed:
-                    not_confirmed.append((truth, network, seed))
-                    continue
-                given[truth, diagnose(*case[1:]).verdict] += 1
+    for setting, said in sweep(_diagnosed, grid, n_jobs):
+        if said is None:
+            not_confirmed.append(tuple(setting.values()))
+        else:
+            given[setting["truth"], said] += 1
     return Count(given, not_confirmed)
+
+
+def _diagnosed(truth, network, seed):
+    """The verdict given to a case, or None if it could not be confirmed."""
+    try:
+        case = BUILDERS[truth](network, seed)
+    except NotConfirmed:
+        return None
+    return diagnose(*case[1:]).verdict
 
 
 def table(count):

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import torch
@@ -79,6 +79,7 @@ def frequencies(label):
     return (torch.bincount(label, minlength=10) / len(label)).log()
 
 
+@cache
 def best_rate(network, optimizer, loss_fn, seed, dtype=torch.float32, steps=40):
     """The learning rate among ..., 1/9, 1/3, 1, ... with the lowest loss after full batches."""
     x, label = images(dtype)
@@ -91,16 +92,18 @@ def best_rate(network, optimizer, loss_fn, seed, dtype=torch.float32, steps=40):
     return min((3.0**k for k in range(-7, 3)), key=reached)
 
 
-def go_on(case, updates, lr_factor=1.0, full=False):
-    """The objective over so many more updates, by a copy: (updates + 1,), the first is now."""
+def go_on(case, updates, lr_factor=1.0, full=False, every=1):
+    """The objective before so many more updates, by a copy, and at the end: every so-many-th."""
     model, optimizer = copy.deepcopy((case.model, case.optimizer))
     for group in optimizer.param_groups:
         group["lr"] *= lr_factor
     whole = [tuple(torch.cat(part) for part in zip(*case.data, strict=True))]
     data, values = whole if full else case.data, []
     for step in range(updates + 1):
-        with torch.no_grad():
-            values.append(case.loss_fn(model(whole[0][0]), whole[0][1]) + decay(model, optimizer))
+        if step % every == 0:
+            with torch.no_grad():
+                loss = case.loss_fn(model(whole[0][0]), whole[0][1])
+                values.append(loss + decay(model, optimizer))
         optimizer.zero_grad()
         x, label = data[step % len(data)]
         case.loss_fn(model(x), label).backward()

@@ -1,4 +1,4 @@
-# make book | serve | test | test-robust | lint | format | bench | lock | clean
+# make book | serve | test | test-robust | lint | format | bench | links | audit | lock | clean
 # make publish-as REPO=owner/name
 # Variables: PYTHON=python3.12 (any Python >= 3.11), TORCH_INDEX=<address of a PyTorch wheel index>,
 # PORT=8000 (for serve).
@@ -27,7 +27,7 @@ PEERS = $(shell sed -n '/^bench = \[/,/^\]/s/^ *"\([a-z-]*\).*/\1/p' pyproject.t
 
 .DEFAULT_GOAL := book
 .DELETE_ON_ERROR:
-.PHONY: setup book serve test test-unit test-notebooks test-site test-robust lint format bench lock clean publish-as
+.PHONY: setup book serve test test-unit test-notebooks test-site test-robust lint format bench links audit lock clean publish-as
 
 setup: $(READY)
 
@@ -98,6 +98,23 @@ bench: $(BENCH_READY)
 	$(PY) benchmarks/explorer.py
 	@if [ -e _build/html/index.html ]; then $(PY) benchmarks/website.py; \
 	else echo "benchmarks/website.py is left out: there is no website yet, run make book"; fi
+
+# Links that leave the book, then those of the pages that GitHub shows; both lists of what is broken
+# lie under _build. Links inside the book are held by its build and by test-site.
+links: book
+	@failed=; \
+	$(PY) -c "from jupyter_book.cli.main import main; main()" build -q -n \
+	--builder custom --custom-builder linkcheck . || failed=1; \
+	$(PY) -m sphinx -q -b linkcheck -C -D extensions=myst_parser -D root_doc=README \
+	-D include_patterns=README.md,CONTRIBUTING.md \
+	-D linkcheck_retries=3 -D linkcheck_report_timeouts_as_broken=0 \
+	-D linkcheck_ignore='.*[/.]OWNER[/.].*' . _build/linkcheck-readme || failed=1; \
+	test -z "$$failed"
+
+# --strict: a package that could not be looked up is a failure too.
+audit: $(READY)
+	@$(PIP) --quiet -c constraints.txt pip-audit
+	$(PY) -m pip_audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 # torch stays at the version named in constraints.txt until one asks: make lock TORCH=torch==X.Y.Z
 lock: $(READY)

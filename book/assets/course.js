@@ -15,3 +15,10 @@ addEventListener("load", () => {
   (window.MathJax?.startup.promise ?? Promise.resolve()).then(letKeyboardScroll);
   addEventListener("resize", letKeyboardScroll);
 });
+
+// The theme's buttons say in their HTML what they do. The page's policy leaves that to scripts.
+const ACTIONS = { "toggleFullScreen()": () => toggleFullScreen(), "window.print()": () => print() };
+
+for (const button of document.querySelectorAll("[data-onclick]")) {
+  button.addEventListener("click", ACTIONS[button.dataset.onclick]);
+}

@@ -22,3 +22,14 @@ const ACTIONS = { "toggleFullScreen()": () => toggleFullScreen(), "window.print(
 for (const button of document.querySelectorAll("[data-onclick]")) {
   button.addEventListener("click", ACTIONS[button.dataset.onclick]);
 }
+
+// Paper is light, whatever the screen is.
+const page = document.documentElement;
+let onScreen;
+addEventListener("beforeprint", () => {
+  onScreen = page.dataset.theme;
+  page.dataset.theme = "light";
+});
+addEventListener("afterprint", () => {
+  page.dataset.theme = onScreen;
+});

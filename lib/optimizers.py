@@ -20,12 +20,13 @@ weight 1 / (t + 1) gives the mean of all values; a fixed weight gives a running 
 """
 
 import math
-from numbers import Real
+from collections.abc import Iterable
+from numbers import Integral, Rational, Real
 
 import torch
 
-# Each hyper-parameter lies in [0, limit).
-LIMITS = {"lr": math.inf, "momentum": 1, "alpha": 1, "betas": 1, "eps": math.inf}
+# Each hyper-parameter lies in [0, limit); float32 holds numbers up to 3e38.
+LIMITS = {"lr": 1e38, "momentum": 1, "alpha": 1, "betas": 1, "eps": 1e38}
 
 
 class OneLine(torch.optim.Optimizer):
@@ -36,7 +37,7 @@ class OneLine(torch.optim.Optimizer):
 
     Args:
         params: tensors, or dicts of tensors ("params") and hyper-parameters of their own.
-        lr: eta, 0 or more.
+        lr: eta, 0 or more, up to 1e38.
         eps: added to sigma, outside the root, against 0 / 0 where every gradient was 0.
 
     These and what a subclass adds are numbers or, for parameters (..., d), tensors (..., 1) with
@@ -47,6 +48,8 @@ class OneLine(torch.optim.Optimizer):
     keeps = ()  # names of the tensors that are remembered, all 0 before the first gradient
 
     def __init__(self, params, **hyper_parameters):
+        if not isinstance(params, Iterable):
+            raise TypeError(f"params must be an iterable of tensors or dicts, got {params!r}")
         super().__init__(params, hyper_parameters)
 
     def m(self, g, past, group):
@@ -79,11 +82,15 @@ class OneLine(torch.optim.Optimizer):
 
     def add_param_group(self, param_group):
         """Add a dict of "params" and hyper-parameters; those left out are the optimizer's."""
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            raise TypeError(f'param_group must be a dict with "params", got {param_group!r}')
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
             if any(theta.is_complex() for theta in group["params"]):
                 raise TypeError("params must be real, got a complex tensor")
+            if not isinstance(group.get("mean", True), bool):
+                raise TypeError(f"mean must be True or False, got {group['mean']!r}")
             for name in LIMITS.keys() & self.defaults:
                 group[name] = _checked(name, group[name], LIMITS[name], group["params"])
         except (TypeError, ValueError):
@@ -135,8 +142,6 @@ class Adagrad(OneLine):
     keeps = ("squares",)
 
     def __init__(self, params, lr, mean=True, eps=1e-8):
-        if not isinstance(mean, bool):
-            raise TypeError(f"mean must be True or False, got {mean!r}")
         super().__init__(params, lr=lr, mean=mean, eps=eps)
 
     def sigma(self, g, past, group):
@@ -203,13 +208,16 @@ def trajectory(loss, theta0, optimizer, steps, schedule=None):
         optimizer: makes an optimizer for a list of parameters, as `partial(Adam, lr=0.1)` does;
             for a start (n, d) its hyper-parameters may be tensors (n, 1).
         steps: how many, 0 or more.
-        schedule: maps the step number 0, 1, ... to a factor on lr; None leaves lr alone.
+        schedule: maps the step number 0, 1, ... to a factor on lr, a number of 0 or more or, for
+            a start (n, d), a tensor (n, 1); None leaves lr alone.
 
     Returns:
         Path (steps + 1, d) or (steps + 1, n, d) that begins with theta0.
 
     Raises:
-        ValueError: an argument is not as above, or the loss has the wrong shape.
+        TypeError: loss or schedule is not a function, loss returns no tensor, or optimizer makes
+            no optimizer.
+        ValueError: theta0, steps, or what loss or schedule returns is not as above.
 
     >>> from functools import partial
     >>> bowl = lambda theta: theta.square().sum(-1) / 2
@@ -222,23 +230,45 @@ def trajectory(loss, theta0, optimizer, steps, schedule=None):
     real = isinstance(theta0, torch.Tensor) and theta0.is_floating_point()
     if not real or theta0.dim() not in (1, 2) or not theta0.numel() or not theta0.isfinite().all():
         raise ValueError(f"theta0 must be a finite float tensor (d,) or (n, d), got {theta0!r}")
-    if not isinstance(steps, int) or steps < 0:
+    if not isinstance(steps, Integral) or steps < 0:
         raise ValueError(f"steps must be an integer, 0 or more, got {steps!r}")
+    if not callable(loss):
+        raise TypeError(f"loss must be a function, got {loss!r}")
+    if not (schedule is None or callable(schedule)):
+        raise TypeError(f"schedule must be a function or None, got {schedule!r}")
     path = theta0.detach().expand(steps + 1, *theta0.shape).clone()
     theta = path[0].clone().requires_grad_()
-    runner = optimizer([theta])
+    runner = optimizer([theta]) if callable(optimizer) else None
+    if not isinstance(runner, torch.optim.Optimizer):
+        raise TypeError(f"optimizer must make an optimizer of a list of tensors, got {optimizer!r}")
     group = runner.param_groups[0]
     lr = group["lr"]
     for t in range(steps):
         if schedule is not None:
-            group["lr"] = lr * schedule(t)
+            group["lr"] = lr * _factor(schedule, t, theta)
         values = loss(theta)
+        if not isinstance(values, torch.Tensor):
+            raise TypeError(f"loss must return a tensor, got {values!r}")
         if values.shape != theta.shape[:-1]:
             raise ValueError(f"loss must map (..., d) to (...), got shape {tuple(values.shape)}")
-        (theta.grad,) = torch.autograd.grad(values.sum(), theta)
+        try:
+            (theta.grad,) = torch.autograd.grad(values.sum(), theta)
+        except RuntimeError as error:
+            raise ValueError(f"loss must be real and differentiable: {error}") from error
         runner.step()
         path[t + 1] = theta.detach()
     return path
+
+
+def _factor(schedule, t, theta):
+    factor, shape = schedule(t), (*theta.shape[:-1], 1)
+    if isinstance(factor, torch.Tensor):
+        fits = factor.is_floating_point() and factor.shape in ((), shape)
+    else:
+        fits = isinstance(factor, Real) and 0 <= factor < math.inf
+    if not fits:
+        raise ValueError(f"schedule({t}) must be a number of 0 or more, or {shape}, got {factor!r}")
+    return factor
 
 
 def _checked(name, value, limit, params):
@@ -248,15 +278,17 @@ def _checked(name, value, limit, params):
             raise TypeError(f"betas must be a pair, got {value!r}")
         return tuple(_checked(f"betas[{i}]", value[i], limit, params) for i in (0, 1))
     if isinstance(value, torch.Tensor):
-        shapes = [(*theta.shape[:-1], 1) for theta in params]
-        if value.dim() > 0 and any(value.shape != shape for shape in shapes):
-            raise ValueError(f"{name} must be a number or have shape {shapes[0]}, got {value!r}")
+        shapes = {(*theta.shape[:-1], 1) if theta.dim() else () for theta in params}
+        if not value.numel() or (value.dim() > 0 and {value.shape} != shapes):
+            raise ValueError(f"{name} must be a number or have shape {shapes}, got {value!r}")
+        if value.is_complex() or len({theta.dtype for theta in params}) > 1:
+            raise TypeError(f"{name} must be real, or a number if dtypes differ, got {value!r}")
         value = value.detach().to(params[0], copy=True)
         low, high = value.min(), value.max()
     elif isinstance(value, Real):
-        low = high = value
+        low = high = value if isinstance(value, Rational) else float(value)
     else:
         raise TypeError(f"{name} must be a number or a tensor, got {value!r}")
     if not (low >= 0 and high < limit):
         raise ValueError(f"{name} must be in [0, {limit}), got {value!r}")
-    return value
+    return value if isinstance(value, torch.Tensor) else float(value)

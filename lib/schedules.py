@@ -7,7 +7,7 @@ The step t counts 0, 1, 2, ..., so the factor of the first step is f(0). `consta
 by `torch.optim.lr_scheduler.LambdaLR` and by `lib.optimizers.trajectory`, and so is any function
 of your own. Where a published formula counts its steps from 1, that count s is t + 1.
 
-An argument that is no number raises a TypeError, one out of its range a ValueError.
+An argument or a step that is no number raises a TypeError, one out of its range a ValueError.
 """
 
 import math
@@ -31,7 +31,7 @@ def inverse_sqrt(step):
     >>> inverse_sqrt(0), inverse_sqrt(3)
     (1.0, 0.5)
     """
-    return 1 / math.sqrt(step + 1)
+    return 1 / math.sqrt(_checked(step) + 1)
 
 
 def inverse_power(scale, power=1.0):
@@ -44,9 +44,8 @@ def inverse_power(scale, power=1.0):
     >>> inverse_power(1000)(1000), inverse_power(100, power=0.5)(300)
     (0.5, 0.5)
     """
-    _check_positive("scale", scale)
-    _check_positive("power", power)
-    return lambda step: (1 + step / scale) ** -power
+    scale, power = _positive("scale", scale), _positive("power", power)
+    return lambda step: (1 + _checked(step) / scale) ** -power
 
 
 def exponential(scale):
@@ -58,8 +57,8 @@ def exponential(scale):
     >>> round(exponential(1000)(1000), 4)
     0.3679
     """
-    _check_positive("scale", scale)
-    return lambda step: math.exp(-step / scale)
+    scale = _positive("scale", scale)
+    return lambda step: math.exp(-_checked(step) / scale)
 
 
 def linear(steps):
@@ -71,8 +70,8 @@ def linear(steps):
     >>> [linear(4)(t) for t in (0, 1, 4, 5)]
     [1.0, 0.75, 0.0, 0.0]
     """
-    _check_positive("steps", steps)
-    return lambda step: 1 - min(step / steps, 1.0)
+    steps = _positive("steps", steps)
+    return lambda step: 1 - min(_checked(step) / steps, 1.0)
 
 
 def cosine(steps):
@@ -86,8 +85,8 @@ def cosine(steps):
     >>> [round(cosine(4)(t), 3) for t in (0, 1, 2, 4, 5)]
     [1.0, 0.854, 0.5, 0.0, 0.0]
     """
-    _check_positive("steps", steps)
-    return lambda step: (1 + math.cos(math.pi * min(step / steps, 1.0))) / 2
+    steps = _positive("steps", steps)
+    return lambda step: (1 + math.cos(math.pi * min(_checked(step) / steps, 1.0))) / 2
 
 
 def warmup(steps):
@@ -101,9 +100,8 @@ def warmup(steps):
     >>> [warmup(4)(t) for t in (0, 1, 3, 4)]
     [0.25, 0.5, 1.0, 1.0]
     """
-    if steps != 0:
-        _check_positive("steps", steps)
-    return lambda step: min((step + 1) / max(steps, 1), 1.0)
+    steps = 1.0 if isinstance(steps, Real) and steps == 0 else max(_positive("steps", steps), 1.0)
+    return lambda step: min((_checked(step) + 1) / steps, 1.0)
 
 
 def transformer(d_model, warmup):
@@ -120,9 +118,14 @@ def transformer(d_model, warmup):
     >>> round(transformer(512, warmup=4000)(3999), 6)
     0.000699
     """
-    _check_positive("d_model", d_model)
-    _check_positive("warmup", warmup)
-    return lambda step: d_model**-0.5 * min((step + 1) ** -0.5, (step + 1) * warmup**-1.5)
+    d = _positive("d_model", d_model)
+    w = max(_positive("warmup", warmup), 1.0)  # the smallest s there is, so f is the same below
+
+    def factor(step):
+        s = _checked(step) + 1
+        return d**-0.5 * min(s**-0.5, s * w**-1.5)
+
+    return factor
 
 
 def product(*schedules):
@@ -137,8 +140,24 @@ def product(*schedules):
     return lambda step: math.prod(schedule(step) for schedule in schedules)
 
 
-def _check_positive(name, value):
+def _checked(step):
+    number = _number("step", step)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"step must be 0 or more and finite, got {step!r}")
+    return number
+
+
+def _positive(name, value):
+    number = _number(name, value)
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be above 0 and finite, got {value!r}")
+    return number
+
+
+def _number(name, value):
     if not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be above 0 and finite, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:  # an integer
+        return math.inf

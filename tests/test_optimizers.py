@@ -1,7 +1,9 @@
 import io
 from copy import deepcopy
+from fractions import Fraction
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -419,7 +421,7 @@ nan, inf = float("nan"), float("inf")
 @pytest.mark.parametrize(
     ("make", "name", "value", "error"),
     [
-        *[(GradientDescent, "lr", value, ValueError) for value in (-0.1, nan, inf)],
+        *[(GradientDescent, "lr", value, ValueError) for value in (-0.1, nan, inf, 1e39, 10**400)],
         *[(Momentum, "momentum", value, ValueError) for value in (-0.1, 1.0, nan)],
         *[(RMSProp, "alpha", value, ValueError) for value in (-0.1, 1.0, 1.5)],
         *[(Adam, "betas", value, ValueError) for value in ((-0.1, 0.9), (0.9, 1.0))],
@@ -435,6 +437,8 @@ nan, inf = float("nan"), float("inf")
         (GradientDescent, "lr", torch.tensor([[nan], [0.9]]), ValueError),
         (GradientDescent, "lr", torch.tensor([0.1, 0.2]), ValueError),
         (GradientDescent, "lr", torch.tensor([[0.1], [0.2], [0.3]]), ValueError),
+        (GradientDescent, "lr", torch.zeros(0, 1), ValueError),
+        (GradientDescent, "lr", torch.tensor(0.1j), TypeError),
     ],
 )
 def test_optimizers_refuse_a_bad_hyper_parameter_by_name(make, name, value, error):
@@ -449,6 +453,41 @@ def test_add_param_group_refuses_and_stays_as_it_was():
     with pytest.raises(ValueError, match="lr must be in"):
         optimizer.add_param_group({"params": other, "lr": -1.0})
     assert len(optimizer.param_groups) == 1
+
+
+def test_optimizers_take_numbers_of_any_kind():
+    theta = torch.zeros(2, requires_grad=True)
+    optimizer = Momentum([theta], lr=Fraction(1, 2), momentum=Fraction(1, 4))
+    theta.grad = torch.ones(2)
+    optimizer.step()
+    close(theta.detach(), torch.tensor([-0.5, -0.5]))
+
+
+def test_optimizers_refuse_one_tensor_for_parameters_of_two_dtypes():
+    # It would be copied to the dtype of the first, where 1e-8 is 0.
+    thetas = [
+        torch.zeros(2, dtype=dtype, requires_grad=True) for dtype in (torch.half, torch.float)
+    ]
+    with pytest.raises(TypeError, match="lr must be real, or a number if dtypes differ"):
+        GradientDescent(thetas, lr=torch.tensor(1e-8))
+
+
+def test_optimizers_refuse_a_row_of_rates_for_a_parameter_without_rows():
+    theta = torch.tensor(1.0, requires_grad=True)
+    with pytest.raises(ValueError, match="lr must be a number"):
+        GradientDescent([theta], lr=torch.tensor([0.1]))
+
+
+@pytest.mark.parametrize("params", [None, 1.0, [{"lr": 0.1}], torch.zeros(2)])
+def test_optimizers_refuse_what_are_no_parameters(params):
+    with pytest.raises(TypeError, match="params"):
+        Adam(params)
+
+
+def test_adagrad_refuses_a_group_whose_mean_is_no_bool():
+    theta = torch.zeros(2, requires_grad=True)
+    with pytest.raises(TypeError, match="mean must be True or False, got 'no'"):
+        Adagrad([{"params": [theta], "mean": "no"}], lr=0.1)
 
 
 def test_optimizers_refuse_complex_parameters():
@@ -486,6 +525,32 @@ def test_trajectory_refuses_a_bad_start(theta0):
 def test_trajectory_refuses_a_bad_number_of_steps(steps):
     with pytest.raises(ValueError, match="steps must be"):
         trajectory(bowl, torch.zeros(2), Adam, steps)
+
+
+def test_trajectory_takes_a_count_of_steps_from_numpy():
+    assert len(trajectory(bowl, torch.ones(2), Adam, np.int64(3))) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("loss", None, TypeError),
+        ("loss", lambda theta: 1.0, TypeError),
+        ("loss", lambda theta: theta.detach().sum(-1), ValueError),
+        ("loss", lambda theta: (1j * theta).sum(-1), ValueError),
+        ("optimizer", None, TypeError),
+        ("optimizer", lambda params: 1, TypeError),
+        ("schedule", 0.5, TypeError),
+        ("schedule", lambda t: -1.0, ValueError),
+        ("schedule", lambda t: nan, ValueError),
+        ("schedule", lambda t: "1", ValueError),
+        ("schedule", lambda t: torch.ones(2), ValueError),
+    ],
+)
+def test_trajectory_refuses_a_bad_function_by_name(name, value, error):
+    arguments = {"loss": bowl, "optimizer": Adam, "schedule": None, name: value}
+    with pytest.raises(error, match=name):
+        trajectory(theta0=torch.ones(2, 2), steps=2, **arguments)
 
 
 def test_trajectory_refuses_a_loss_that_mixes_the_rows():

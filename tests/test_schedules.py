@@ -1,6 +1,7 @@
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -159,6 +160,34 @@ def test_schedules_refuse_a_number_out_of_range_and_what_is_no_number(make, name
 def test_decays_refuse_a_length_of_zero(make):
     with pytest.raises(ValueError, match="must be above 0"):
         make(0)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        inverse_sqrt,
+        inverse_power(2),
+        exponential(2),
+        linear(2),
+        cosine(2),
+        warmup(2),
+        transformer(1, 2),
+    ],
+)
+def test_schedules_refuse_a_step_before_the_first(schedule):
+    for step in (-1, math.nan, math.inf, 10**400):
+        with pytest.raises(ValueError, match="step must be 0 or more"):
+            schedule(step)
+    with pytest.raises(TypeError, match="step must be a number, got '1'"):
+        schedule("1")
+
+
+def test_schedules_take_lengths_that_are_tiny_huge_or_of_half_precision():
+    assert transformer(1, warmup=1e-300)(3) == 1 / 2  # the rise is over at the first step
+    assert exponential(np.float16(1000))(70_000) == close(math.exp(-70))
+    for make in (inverse_power, exponential, linear, cosine, warmup):
+        with pytest.raises(ValueError, match="must be above 0 and finite"):
+            make(10**400)
 
 
 def test_product_refuses_what_is_no_function():

@@ -1,5 +1,6 @@
 # make book | serve | test | test-robust | lint | format | bench | links | audit | lock | clean
 # make publish-as REPO=owner/name
+# make test-lowest | test-newest | test-colab | test-binder
 # Variables: PYTHON=python3.12 (any Python >= 3.11), TORCH_INDEX=<address of a PyTorch wheel index>,
 # PORT=8000 (for serve).
 
@@ -28,6 +29,7 @@ PEERS = $(shell sed -n '/^bench = \[/,/^\]/s/^ *"\([a-z-]*\).*/\1/p' pyproject.t
 .DEFAULT_GOAL := book
 .DELETE_ON_ERROR:
 .PHONY: setup book serve test test-unit test-notebooks test-site test-robust lint format bench links audit lock clean publish-as
+.PHONY: test-lowest test-newest test-colab test-binder
 
 setup: $(READY)
 
@@ -123,9 +125,45 @@ lock: $(READY)
 	--all-extras --universal --fork-strategy fewest --python-version 3.11 --upgrade \
 	--no-annotate --quiet --custom-compile-command "make lock" --output-file constraints.txt
 
+# `lib` and its notebooks in environments of other packages than those of constraints.txt, made anew
+# each time. On Linux uv takes torch's CPU build if UV_TORCH_BACKEND=cpu is set, and else CUDA's.
+UV = $(PY) -m uv
+NEW_ENVIRONMENT = $(PIP) --quiet uv && $(UV) venv --quiet --clear --python $(PYTHON)
+LIB_TESTS = $(filter-out $(SITE_TESTS),$(wildcard \
+	$(patsubst lib/%,tests/test_%*.py,$(basename $(wildcard lib/*))))) lib README.md
+TEST_TOOLS := distributed hypothesis ipykernel nbclient pytest pytest-timeout
+
+# Old packages may use what newer ones below them call deprecated.
+test-lowest: $(READY)
+	@$(NEW_ENVIRONMENT) .venv-lowest
+	@$(UV) pip install --python .venv-lowest --resolution lowest-direct -r pyproject.toml
+	@$(UV) pip install --python .venv-lowest --quiet $(TEST_TOOLS)
+	$(PY:$(VENV)/%=.venv-lowest/%) -m pytest -q -W default::DeprecationWarning $(LIB_TESTS)
+
+# torch stays at the version named in constraints.txt, unless TORCH=torch asks for the newest.
+test-newest: $(READY)
+	@$(NEW_ENVIRONMENT) .venv-newest
+	@$(UV) pip install --python .venv-newest -r pyproject.toml $(TORCH) $(TEST_TOOLS)
+	$(PY:$(VENV)/%=.venv-newest/%) -m pytest -q $(LIB_TESTS)
+
+# PYTHON=python3.12, for Colab and Binder have that.
+test-colab: $(READY)
+	@$(NEW_ENVIRONMENT) .venv-colab
+	@$(UV) pip install --python .venv-colab -r tests/colab.txt
+	$(PY:$(VENV)/%=.venv-colab/%) -m tests.elsewhere colab $(NOTEBOOKS)
+
+# conda's packages under their names on PyPI, and what Binder adds to every environment.
+BINDER = $(shell sed -n 's/^  - pytorch-cpu=/torch==/p; t; s/^  - pip$$/pip/p; \
+	/^  - python=/d; s/^  - \([a-z-]*\)=/\1==/p' environment.yml)
+test-binder: $(READY)
+	@$(NEW_ENVIRONMENT) .venv-binder
+	@$(UV) pip install --python .venv-binder $(BINDER) "jupyterlab==4.*" "notebook==7.*"
+	$(PY:$(VENV)/%=.venv-binder/%) -m tests.elsewhere binder $(NOTEBOOKS)
+
 # Without REPO: writes the present address again, into a new chapter or after a new version.
 publish-as: $(READY)
 	@$(PY) -m book.publish_as $(if $(REPO),"$(REPO)")
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv-lowest .venv-newest .venv-colab .venv-binder

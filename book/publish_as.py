@@ -29,6 +29,11 @@ def current(root=ROOT):
     return ADDRESS.search((root / "_config.yml").read_text("utf8"))[1]
 
 
+def version(root=ROOT):
+    """The project's version; the tag of its release is v and this."""
+    return tomllib.loads((root / "pyproject.toml").read_text("utf8"))["project"]["version"]
+
+
 def baseurl(repo):
     """Where GitHub Pages shows the website of a repository.
 
@@ -53,7 +58,7 @@ def badges(repo):
     )
 
 
-def colab_source(repo, version):
+def colab_source(repo, release):
     """The cell that fetches lib on Colab, where numpy, torch and the like are and have to stay."""
     return f"""\
 # On Colab this fetches `lib`, the package of the course; elsewhere it does nothing.
@@ -61,7 +66,7 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules:
-    source = "git+https://github.com/{repo}@v{version}"
+    source = "git+https://github.com/{repo}@v{release}"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, source], check=True)"""
 
@@ -84,9 +89,9 @@ def write(file, text):
 
 def publish_as(repo, root=ROOT):
     """Write the address of the repository into the project that lies in root."""
-    version = tomllib.loads((root / "pyproject.toml").read_text("utf8"))["project"]["version"]
+    source = colab_source(repo, version(root))
     for file in sorted((root / "chapters").glob("0*.ipynb")):
-        write(file, with_colab_cell(file.read_text("utf8"), colab_source(repo, version)))
+        write(file, with_colab_cell(file.read_text("utf8"), source))
     readme, config = root / "README.md", root / "_config.yml"
     write(readme, BADGES.sub(lambda _: badges(repo), readme.read_text("utf8")))
     text = ADDRESS.sub(f"  url: https://github.com/{repo}", config.read_text("utf8"))

@@ -3,17 +3,26 @@
 import shutil
 import subprocess
 import sys
-import tomllib
 
 import nbformat
 import pytest
 
 import lib
 from book.build import ROOT
-from book.publish_as import ADDRESS, BASEURL, COLAB, REPO, baseurl, current, main, publish_as
+from book.publish_as import (
+    ADDRESS,
+    BASEURL,
+    COLAB,
+    REPO,
+    baseurl,
+    current,
+    main,
+    publish_as,
+    version,
+)
 
 CHAPTERS = sorted((ROOT / "chapters").glob("0*.ipynb"))
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]["version"]
+VERSION = version()
 PLACES = ["_config.yml", "README.md", *(f"chapters/{file.name}" for file in CHAPTERS)]
 WRITE_ANEW = "run: make publish-as"
 

@@ -52,6 +52,7 @@ def colab(scratch):
     os.environ |= {
         "PYTHONPATH": str(modules),
         "IPYTHONDIR": str(ipython),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # this IPython's debugger warns of Python 3.12
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{clone}.insteadOf",
         "GIT_CONFIG_VALUE_0": f"https://github.com/{current()}",
@@ -92,7 +93,7 @@ def main():
         folder = {"colab": colab, "binder": binder}[place](Path(scratch))
         for file in files:
             if place == "colab":  # each chapter's own first cell has to bring lib
-                subprocess.run([*PYTHON, "pip", "uninstall", "--quiet", "--yes", NAME], check=True)
+                subprocess.run([*PYTHON, "pip", "uninstall", "-qq", "--yes", NAME], check=True)
             start = time.perf_counter()
             wrong = fault(file, folder)
             failed += bool(wrong)

@@ -13,7 +13,8 @@ from packaging.utils import canonicalize_name
 from book.build import ROOT
 from tests.pages import toc_files
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+PROJECT_FILE = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))
+PROJECT = PROJECT_FILE["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text("utf8"))
 TEXT = {".py", ".md", ".toml", ".yml", ".yaml", ".cfg", ".css", ".js", ".svg", ".bib", ".ipynb", ""}
 CONDA_NAMES = {"torch": "pytorch-cpu"}
@@ -73,10 +74,14 @@ def test_environment_has_what_lib_needs_at_the_locked_versions():
         assert pins[CONDA_NAMES.get(name, name)] == locked()[name]
 
 
-def test_environment_has_nothing_that_only_builds_the_site():
-    extras = PROJECT["optional-dependencies"]
-    unwanted = {Requirement(name).name for extra in extras.values() for name in extra}
-    assert not unwanted & set(conda())
+def test_environment_has_what_the_build_of_lib_needs_and_nothing_else():
+    build = [Requirement(name) for name in PROJECT_FILE["build-system"]["requires"]]
+    for requirement in build:
+        assert requirement.specifier.contains(conda()[requirement.name])
+        assert conda()[requirement.name] == locked()[requirement.name]
+    needed = [Requirement(name).name for name in PROJECT["dependencies"]]
+    named = {CONDA_NAMES.get(name, name) for name in needed} | {name.name for name in build}
+    assert set(conda()) == named | {"python", "pip"}
 
 
 def test_environment_python_is_one_the_project_supports():
@@ -88,7 +93,8 @@ def test_environment_python_is_one_the_project_supports():
 def test_binder_adds_lib_and_nothing_else():
     script = ROOT / "postBuild"
     assert script.stat().st_mode & stat.S_IXUSR
-    assert "pip install --no-deps" in script.read_text()
+    # Without isolation: the setuptools of environment.yml builds it, and nothing is downloaded.
+    assert "pip install --no-deps --no-build-isolation --editable ." in script.read_text()
     assert not (ROOT / "binder").exists()
     assert not (ROOT / ".binder").exists()
 

@@ -3,9 +3,11 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
 
 import lib
 from book.build import ROOT
@@ -104,6 +106,14 @@ def test_publish_as_refuses_what_is_no_repository(repo, monkeypatch):
 
 def test_version_is_stated_once_for_all():
     assert lib.__version__ == VERSION
+
+
+def test_what_colab_has_is_within_the_projects_ranges():
+    lines = (ROOT / "tests" / "colab.txt").read_text("utf8").splitlines()
+    has = dict(line.split("==") for line in lines if not line.startswith("#"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+    for dependency in map(Requirement, project["dependencies"]):
+        assert dependency.specifier.contains(has[dependency.name]), dependency
 
 
 @every_chapter

@@ -3,6 +3,8 @@
 import gzip
 import math
 import operator
+import os
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,14 +30,15 @@ def digits(dtype=torch.float32, num_train=1200, seed=0):
     Args:
         dtype: floating type of the pixels.
         num_train: number of images to train on, 1 to 1,796; the others are the test set.
-        seed: seed of the shuffle, ``np.random.default_rng(seed).permutation``.
+        seed: an int for the shuffle, ``np.random.default_rng(seed).permutation``.
 
     Returns:
         Split: x (N, 64) in [0, 1], the pixels divided by 16, and label (N,) in 0, ..., 9.
 
     Raises:
-        TypeError: num_train is not an int.
-        ValueError: num_train leaves nothing to train on or nothing to test on.
+        TypeError: num_train or seed is not an int, or dtype not a floating type.
+        ValueError: num_train leaves nothing to train on or nothing to test on, or seed is not
+            0 to 2^64 - 1.
 
     >>> x_train, label_train, x_test, label_test = digits()
     >>> x_train.shape, x_test.shape
@@ -45,9 +48,10 @@ def digits(dtype=torch.float32, num_train=1200, seed=0):
     """
     from sklearn.datasets import load_digits  # a slow import that other data need not wait for
 
+    check_floating(dtype)
     pixels, label = load_digits(return_X_y=True)
     num_train = check_count("num_train", num_train, len(label) - 1)
-    order = np.random.default_rng(seed).permutation(len(label))
+    order = np.random.default_rng(check_seed(seed)).permutation(len(label))
     x = torch.as_tensor(pixels[order] / 16, dtype=dtype)
     label = torch.as_tensor(label[order], dtype=torch.int64)
     return Split(x[:num_train], label[:num_train], x[num_train:], label[num_train:])
@@ -62,11 +66,15 @@ def ten_points(dtype=torch.float64):
     Returns:
         x (10,) and y (10,).
 
+    Raises:
+        TypeError: dtype is not a floating type.
+
     >>> x, y = ten_points()
     >>> w = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
     >>> print(f"{w:.5f}")
     2.66945
     """
+    check_floating(dtype)
     x = [338, 333, 328, 207, 226, 25, 179, 60, 208, 606]
     y = [640, 633, 619, 393, 428, 27, 193, 66, 226, 1591]
     return torch.tensor(x, dtype=dtype), torch.tensor(y, dtype=dtype)
@@ -85,8 +93,12 @@ def idx_images(folder, dtype=torch.float32):
 
     Raises:
         FileNotFoundError: a file is missing.
+        TypeError: folder is not a path, or dtype not a floating type.
         ValueError: a file is not what its name says, or images and labels differ in number.
     """
+    check_floating(dtype)
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeError(f"folder must be a path, got {folder!r}")
     parts = []
     for name in ("train", "t10k"):
         images = _read_idx(Path(folder), f"{name}-images-idx3-ubyte", dimensions=3)
@@ -101,14 +113,18 @@ def idx_images(folder, dtype=torch.float32):
 def _read_idx(folder, name, dimensions):
     for path, opener in ((folder / name, open), (folder / f"{name}.gz", gzip.open)):
         if path.is_file():
-            with opener(path, "rb") as file:
-                content = file.read()
+            try:
+                with opener(path, "rb") as file:
+                    content = file.read()
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                raise ValueError(f"{path} is not a whole gzipped file: {error}") from error
             break
     else:
         raise FileNotFoundError(f"folder {folder} has neither {name} nor {name}.gz")
     start = 4 + 4 * dimensions
     shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4)]
-    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) != start + math.prod(shape):
+    size = math.prod(shape)
+    if content[:4] != bytes((0, 0, 8, dimensions)) or not size or len(content) != start + size:
         raise ValueError(f"{path} is not a whole idx file of bytes in {dimensions} dimensions")
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
@@ -127,9 +143,10 @@ def batches(*tensors, batch_size, seed):
         is good for one pass; ``list(batches(...))`` keeps them.
 
     Raises:
-        TypeError: what is given for a tensor is not one, or batch_size is not an int.
-        ValueError: batch_size is outside 1 to N; tensors are empty, differ in length, or hold NaN
-            or infinity.
+        TypeError: what is given for a tensor is not one, dense and real, or batch_size or seed is
+            not an int.
+        ValueError: batch_size is outside 1 to N, or seed 0 to 2^64 - 1; tensors are empty, differ
+            in length, or hold NaN or infinity.
 
     >>> x = torch.arange(20)
     >>> [len(x_batch) for (x_batch,) in batches(x, batch_size=8, seed=0)]
@@ -138,7 +155,7 @@ def batches(*tensors, batch_size, seed):
     check_examples(**{f"tensors[{i}]": tensor for i, tensor in enumerate(tensors)})
     num_examples = len(tensors[0])
     batch_size = check_count("batch_size", batch_size, num_examples)
-    generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+    generator = seed if isinstance(seed, torch.Generator) else generator_of(seed)
     order = torch.randperm(num_examples, generator=generator).to(tensors[0].device)
     return (tuple(tensor[rows] for tensor in tensors) for rows in order.split(batch_size))
 
@@ -159,11 +176,38 @@ def check_count(name, number, largest=math.inf):
     return number
 
 
+def check_seed(seed):
+    """The seed as an int, refused unless it is one of 64 bits.
+
+    >>> check_seed(-1)
+    Traceback (most recent call last):
+    ValueError: seed must be 0 to 2^64 - 1, got -1
+    """
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise TypeError(f"seed must be an int, got {seed!r}") from None
+    if not 0 <= number < 2**64:
+        raise ValueError(f"seed must be 0 to 2^64 - 1, got {seed!r}")
+    return number
+
+
+def generator_of(seed):
+    """Random numbers on the CPU that a seed rules."""
+    return torch.Generator().manual_seed(check_seed(seed))
+
+
+def check_floating(dtype):
+    """Refuse what is no floating type of torch, in which images would be rounded to 0 and 1."""
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise TypeError(f"dtype must be a floating type such as torch.float32, got {dtype!r}")
+
+
 def check_examples(**tensors):
     """Refuse what is no data set: nothing, no rows, rows that do not pair up, NaN or infinity.
 
     Raises:
-        TypeError: not a tensor: a generator, for one, could be read only once.
+        TypeError: not a tensor, dense and real; a generator, for one, could be read only once.
         ValueError: anything else; the message names the tensor.
 
     >>> check_examples(x=torch.ones(3, 2), label=torch.ones(2))
@@ -185,7 +229,11 @@ def check_examples(**tensors):
             )
         # The two ends are NaN or infinite if any element is, and come 10 times faster than
         # isfinite over all.
-        if not all(torch.isfinite(end) for end in tensor.aminmax()):
+        try:
+            ends = tensor.aminmax()
+        except NotImplementedError as error:
+            raise TypeError(f"{name} must be real numbers in a dense tensor: {error}") from error
+        if not all(torch.isfinite(end) for end in ends):
             raise ValueError(f"{name} holds NaN or infinity")
 
 
@@ -196,13 +244,22 @@ def check_label(label, output, name="label"):
     labels take its whole shape, lest a loss broadcast one against the other.
 
     Raises:
+        TypeError: label or output is not a tensor, or label neither integers nor floating.
         ValueError: the shape does not fit, or a class number is not below the output's width.
 
     >>> check_label(torch.tensor([0, 3]), torch.zeros(2, 3))
     Traceback (most recent call last):
     ValueError: label must be class numbers 0 to 2, as the output is 3 wide, got 0 to 3
     """
-    floating, given = label.is_floating_point(), label[: len(output)].shape
+    for what, tensor in ((name, label), ("output", output)):
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"{what} must be a tensor, got {type(tensor).__name__}")
+        if not tensor.ndim or not tensor.numel():
+            raise ValueError(f"{what} must have shape (N, ...), got {tuple(tensor.shape)}")
+    floating = label.is_floating_point()
+    if label.is_complex() or label.dtype == torch.bool:
+        raise TypeError(f"{name} must be class numbers or floating, got {label.dtype}")
+    given = label[: len(output)].shape
     takes = output.shape if floating else output.shape[:-1]
     if given != takes:
         raise ValueError(

@@ -1,5 +1,6 @@
 import gzip
 import struct
+from functools import partial
 
 import numpy as np
 import pytest
@@ -52,6 +53,28 @@ def test_digits_come_in_the_asked_dtype_and_split():
 def test_digits_refuse_an_empty_side(num_train, error):
     with pytest.raises(error, match="num_train must be"):
         digits(num_train=num_train)
+
+
+@pytest.mark.parametrize("make", [digits, ten_points, partial(idx_images, "nowhere")])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.complex64, "float32", None])
+def test_data_refuse_a_dtype_that_is_not_floating(make, dtype):
+    with pytest.raises(TypeError, match="dtype must be a floating type"):
+        make(dtype=dtype)
+
+
+@pytest.mark.parametrize("make", [digits, partial(batches, torch.arange(3), batch_size=2)])
+def test_data_refuse_a_seed_that_is_no_int_of_64_bits(make):
+    for seed in (-1, 2**64):
+        with pytest.raises(ValueError, match=r"seed must be 0 to 2\^64 - 1"):
+            make(seed=seed)
+    for seed in (None, 1.5, "1", [1, 2]):
+        with pytest.raises(TypeError, match="seed must be an int"):
+            make(seed=seed)
+
+
+def test_data_take_a_seed_from_numpy():
+    assert torch.equal(digits(seed=np.int64(3)).x_test, digits(seed=3).x_test)
+    assert len(list(batches(torch.arange(3), batch_size=2, seed=np.int64(3)))) == 2
 
 
 def test_ten_points_have_the_minimum_and_curvature_of_the_course():
@@ -127,6 +150,8 @@ def test_batches_refuse_a_batch_size_that_is_no_part_of_the_data(batch_size, err
         ([torch.tensor([0.0, torch.nan])], ValueError, r"tensors\[0\] holds NaN or infinity"),
         ([torch.zeros(2), torch.tensor([torch.inf, 0])], ValueError, r"tensors\[1\] holds NaN"),
         ([torch.tensor([0, -torch.inf])], ValueError, r"tensors\[0\] holds NaN or infinity"),
+        ([torch.tensor([1j])], TypeError, r"tensors\[0\] must be real"),
+        ([torch.eye(2).to_sparse()], TypeError, r"tensors\[0\] must be real numbers in a dense"),
     ],
 )
 def test_batches_refuse_what_is_no_data_set(tensors, error, message):
@@ -170,6 +195,22 @@ def test_check_label_takes_what_pairs_with_the_output(label, output):
 )
 def test_check_label_refuses_what_does_not_pair(label, output, message):
     with pytest.raises(ValueError, match=f"^label must .*{message}"):
+        check_label(label, output)
+
+
+@pytest.mark.parametrize(
+    ("label", "output", "error"),
+    [
+        ([0], torch.zeros(1, 3), TypeError),
+        (torch.tensor([0]), [0.0], TypeError),
+        (torch.tensor([True]), torch.zeros(1, 3), TypeError),
+        (torch.tensor([1j]), torch.zeros(1, 3), TypeError),
+        (torch.tensor([0]), torch.tensor(1.0), ValueError),
+        (torch.zeros(0, 3), torch.zeros(0, 3), ValueError),
+    ],
+)
+def test_check_label_refuses_what_are_no_labels_or_outputs(label, output, error):
+    with pytest.raises(error, match=r"(label|output) must"):
         check_label(label, output)
 
 
@@ -224,3 +265,21 @@ def test_idx_images_refuses_images_without_their_labels(idx_folder):
     write_idx(idx_folder / "train-labels-idx1-ubyte", np.array([7, 0]))
     with pytest.raises(ValueError, match="3 train images but 2 labels"):
         idx_images(idx_folder)
+
+
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"\0\0\x08\x01\0\0\0\x01\7")[:-9]])
+def test_idx_images_refuses_a_broken_gzip_file(idx_folder, content):
+    (idx_folder / "t10k-labels-idx1-ubyte.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"t10k-labels-idx1-ubyte\.gz is not a whole gzipped file"):
+        idx_images(idx_folder)
+
+
+def test_idx_images_refuses_a_set_without_images(idx_folder):
+    write_idx(idx_folder / "train-images-idx3-ubyte", np.zeros((0, 2, 4)))
+    with pytest.raises(ValueError, match="train-images-idx3-ubyte is not a whole idx file"):
+        idx_images(idx_folder)
+
+
+def test_idx_images_refuses_what_is_no_path():
+    with pytest.raises(TypeError, match="folder must be a path, got None"):
+        idx_images(None)

@@ -25,8 +25,8 @@ from numbers import Integral, Rational, Real
 
 import torch
 
-# Each hyper-parameter lies in [0, limit); float32 holds numbers up to 3e38.
-LIMITS = {"lr": 1e38, "momentum": 1, "alpha": 1, "betas": 1, "eps": 1e38}
+# Each hyper-parameter lies in [0, limit), and in the range of the parameters' dtype.
+LIMITS = {"lr": math.inf, "momentum": 1, "alpha": 1, "betas": 1, "eps": math.inf}
 
 
 class OneLine(torch.optim.Optimizer):
@@ -37,7 +37,7 @@ class OneLine(torch.optim.Optimizer):
 
     Args:
         params: tensors, or dicts of tensors ("params") and hyper-parameters of their own.
-        lr: eta, 0 or more, up to 1e38.
+        lr: eta, 0 or more.
         eps: added to sigma, outside the root, against 0 / 0 where every gradient was 0.
 
     These and what a subclass adds are numbers or, for parameters (..., d), tensors (..., 1) with
@@ -245,7 +245,7 @@ def trajectory(loss, theta0, optimizer, steps, schedule=None):
     lr = group["lr"]
     for t in range(steps):
         if schedule is not None:
-            group["lr"] = lr * _factor(schedule, t, theta)
+            group["lr"] = lr * checked_factor(schedule, t, theta)
         values = loss(theta)
         if not isinstance(values, torch.Tensor):
             raise TypeError(f"loss must return a tensor, got {values!r}")
@@ -260,7 +260,8 @@ def trajectory(loss, theta0, optimizer, steps, schedule=None):
     return path
 
 
-def _factor(schedule, t, theta):
+def checked_factor(schedule, t, theta):
+    """schedule(t), a number or one for each row of theta, refused if it is no such factor."""
     factor, shape = schedule(t), (*theta.shape[:-1], 1)
     if isinstance(factor, torch.Tensor):
         fits = factor.is_floating_point() and factor.shape in ((), shape)
@@ -289,6 +290,7 @@ def _checked(name, value, limit, params):
         low = high = value if isinstance(value, Rational) else float(value)
     else:
         raise TypeError(f"{name} must be a number or a tensor, got {value!r}")
+    limit = min(limit, *(torch.finfo(t.dtype).max for t in params if t.is_floating_point()))
     if not (low >= 0 and high < limit):
         raise ValueError(f"{name} must be in [0, {limit}), got {value!r}")
     return value if isinstance(value, torch.Tensor) else float(value)

@@ -6,6 +6,7 @@ then holds lib to it: an answer where they fit, an error that names the argument
 
 import math
 from fractions import Fraction
+from numbers import Real
 
 import numpy as np
 import pytest
@@ -61,6 +62,16 @@ anything = tensors() | junk
 def mostly(fitting, *others):
     """Two times in three one that fits."""
     return st.integers(0, 2).flatmap(lambda i: st.one_of(*others) if i == 2 else fitting)
+
+
+def number(value):
+    """As a float; NaN for what is none."""
+    if not isinstance(value, Real):
+        return nan
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
 
 
 def exact(tensor):

@@ -20,6 +20,7 @@ from fuzzing import (
     junk,
     mostly,
     nan,
+    number,
     shapes,
     tensors,
 )
@@ -50,8 +51,9 @@ real = st.sampled_from(
 
 def fits(value, limit, thetas):
     """Whether a value of a hyper-parameter is in [0, limit), for each of the parameters."""
+    limit = min([limit, *(torch.finfo(theta.dtype).max for theta in thetas)])
     if not torch.is_tensor(value):
-        return isinstance(value, Real) and 0 <= value < limit
+        return 0 <= number(value) < limit
     if value.is_complex() or len({theta.dtype for theta in thetas}) > 1:
         return False
     rows = {(*theta.shape[:-1], 1) if theta.ndim else () for theta in thetas}
@@ -228,7 +230,7 @@ ARGUMENTS = {
         mostly(
             st.floats(-1, 2) | real | tensors(shapes=st.sampled_from(((), (3, 1), (2,)))), anything
         )
-        .filter(lambda value: type(value) is not int)  # a huge one overflows, as anywhere
+        .filter(lambda value: not 1e30 < number(value) < inf)  # torch says what overflows
         .map(lambda value: lambda t: value)
         | not_called,
         lambda schedule: schedule is None or (callable(schedule) and is_factor(schedule(0))),

@@ -5,7 +5,7 @@ from numbers import Real
 
 import numpy as np
 import pytest
-from fuzzing import answer, anything, fuzz, inf, junk, mostly, nan
+from fuzzing import answer, anything, fuzz, inf, junk, mostly, nan, number
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,13 +31,6 @@ real = (
 )
 lengths = mostly(st.integers(1, 10**5) | st.floats(1e-3, 1e6), real, anything)
 steps = mostly(st.integers(0, 10**6), real, anything)
-
-
-def number(value):
-    """As a float; NaN for what is none."""
-    if not isinstance(value, Real):
-        return nan
-    return inf if isinstance(value, int) and value > 1e308 else float(value)
 
 
 def is_length(value, name):

@@ -17,13 +17,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import cosine_similarity, cross_entropy, mse_loss
 from tqdm import tqdm
 
 from book.build import ROOT
 from lib import training
 from lib.data import batches
-from lib.training import History, evaluate, mlp, seeds, sweep, train
+from lib.training import History, evaluate, mlp, seeds, sweep, train, transformer
 
 close = partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
 SGD = partial(torch.optim.SGD, lr=0.1)
@@ -415,6 +415,22 @@ X, LABEL = examples()
         ({"optimizer": "adam"}, TypeError, "optimizer must be .* got 'adam'"),
         ({"optimizer": list}, TypeError, "optimizer must be .* got <class 'list'>"),
         ({"optimizer": SGD(net().parameters())}, ValueError, "none of the model's parameters"),
+        ({"model": None}, TypeError, "model must be a torch.nn.Module, got NoneType"),
+        ({"loss_fn": None}, TypeError, "loss_fn must be a function"),
+        ({"loss_fn": lambda output, label: 1j * output.sum()}, ValueError, "a scalar tensor"),
+        ({"loss_fn": cosine_similarity}, ValueError, "label of torch.int64 does not fit loss_fn"),
+        ({"model": torch.nn.Sequential(torch.nn.Flatten(0))}, ValueError, "a row for each of x"),
+        ({"x": LABEL + 9, "model": torch.nn.Embedding(3, 3)}, ValueError, "does not fit the model"),
+        ({"x": X + 0j}, TypeError, "x must be real numbers"),
+        ({"label": LABEL > 1}, TypeError, "label must be class numbers or floating"),
+        ({"seed": -1}, ValueError, "seed must be 0 to"),
+        ({"seed": None}, TypeError, "seed must be an int"),
+        ({"schedule": 0.5}, TypeError, "schedule must be a function"),
+        ({"schedule": lambda step: "1"}, ValueError, r"schedule\(0\) must be .* got '1'"),
+        ({"schedule": lambda step: torch.ones(2)}, ValueError, r"schedule\(0\) must be"),
+        ({"until_loss": torch.nan}, TypeError, "until_loss must be a number or None, got nan"),
+        ({"until_loss": "0"}, TypeError, "until_loss must be a number or None, got '0'"),
+        ({"evaluate_on": {"a": X}}, TypeError, r"evaluate_on\['a'\] must be a pair"),
         ({"evaluate_on": (X, LABEL)}, TypeError, "evaluate_on must be a dict"),
         ({"evaluate_on": {"a": (X, LABEL + 1)}}, ValueError, r"evaluate_on\['a'\] label must"),
         ({"evaluate_on": {"a": (X * torch.nan, LABEL)}}, ValueError, r"evaluate_on\['a'\] x holds"),
@@ -424,8 +440,44 @@ def test_train_refuses_bad_input_before_it_trains(changes, error, message):
     model = net()
     arguments = {"loss_fn": cross_entropy, "x": X, "label": LABEL, "optimizer": SGD, "epochs": 2}
     with pytest.raises(error, match=message):
-        train(model, **arguments | changes)
+        train(**{"model": model} | arguments | changes)
     close(flat(model), flat(net()))
+
+
+@pytest.mark.parametrize(
+    "loss_fn",
+    [
+        lambda output, label: torch.tensor(1.0),
+        lambda output, label: output.detach().square().mean(),
+    ],
+)
+def test_train_refuses_a_loss_without_a_gradient(loss_fn):
+    with pytest.raises(ValueError, match="loss_fn must give a loss with a gradient"):
+        train(net(), loss_fn, X, LABEL, SGD, 1)
+
+
+def test_train_refuses_an_optimizer_of_parameters_that_the_loss_does_not_depend_on():
+    model = torch.nn.ModuleList([net(), net()])
+    model.forward = model[0].forward
+    with pytest.raises(ValueError, match="a gradient for a parameter of the optimizer"):
+        train(model, cross_entropy, X, LABEL, SGD(model[1].parameters()), 1)
+
+
+def test_train_takes_examples_that_are_the_outcome_of_a_graph():
+    x, model = X.clone().requires_grad_(), net()
+    train(model, cross_entropy, 1 * x, LABEL, SGD, 2)
+    assert x.grad is None
+    own = net()
+    train(own, cross_entropy, X, LABEL, SGD, 2)
+    close(flat(model), flat(own))
+
+
+def test_train_takes_a_factor_that_is_a_tensor():
+    factor, model, own = torch.tensor(0.5, requires_grad=True), net(), net()
+    history = train(model, cross_entropy, X, LABEL, SGD, 2, schedule=lambda step: factor)
+    same = train(own, cross_entropy, X, LABEL, SGD, 2, schedule=lambda step: 0.5)
+    assert history.lr.tolist() == same.lr.tolist()
+    close(flat(model), flat(own))
 
 
 def test_evaluate_refuses_bad_input():
@@ -463,6 +515,24 @@ def test_mlp_leaves_the_global_random_numbers_alone():
 def test_mlp_refuses_widths_that_make_no_network(widths, error):
     with pytest.raises(error, match="widths must be"):
         mlp(*widths)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "value", "error"),
+    [
+        (mlp, "activation", None, TypeError),
+        (mlp, "activation", torch.nn.ReLU(), TypeError),
+        (mlp, "dtype", torch.int8, TypeError),
+        (mlp, "seed", -1, ValueError),
+        (mlp, "seed", 0.5, TypeError),
+        (transformer, "dtype", torch.int8, TypeError),
+        (transformer, "seed", -1, ValueError),
+        (transformer, "norm_first", "no", TypeError),
+    ],
+)
+def test_networks_refuse_a_bad_option_by_name(make, name, value, error):
+    with pytest.raises(error, match=f"{name} must"):
+        make(2, 2, 2, **{name: value})
 
 
 # Progress
@@ -664,11 +734,22 @@ def test_sweep_ends_when_it_is_interrupted():
         ({"lr": [1], "seed": []}, ValueError),
         ({"name": "adam"}, TypeError),
         ([0.1], TypeError),
+        ({"lr": 0.1}, TypeError),
+        ({"lr": torch.tensor(0.1)}, TypeError),
+        ({"name": b"adam"}, TypeError),
+        ({1: [0.1]}, TypeError),
     ],
 )
 def test_sweep_refuses_a_grid_without_settings(grid, error):
     with pytest.raises(error, match="grid must"):
         sweep(print, grid)
+
+
+def test_sweep_refuses_what_is_no_function_or_no_number_of_jobs():
+    with pytest.raises(TypeError, match="run must be a function"):
+        sweep(None, {"lr": [1]})
+    with pytest.raises(TypeError, match=r"n_jobs must be an int or None, got 1\.5"):
+        sweep(print, {"lr": [1]}, n_jobs=1.5)
 
 
 def test_history_survives_a_trip_between_processes():

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.utils import parameters_to_vector
@@ -96,18 +97,63 @@ def test_train_together_lets_one_copy_diverge_alone(setting):
     assert loss[:, 0].isfinite().all()
 
 
+def test_train_together_takes_seeds_and_steps_to_keep_that_can_be_read_once(setting):
+    start = theta_of(setting[0]).repeat(2, 1)
+    once = together(setting, start, RULE, seeds=iter([4, 5]), keep=iter([3, 9]))
+    lists = together(setting, start, RULE, seeds=[4, 5], keep=[3, 9])
+    assert all(map(torch.equal, once, lists))
+
+
+def test_train_together_takes_counts_from_numpy(setting):
+    start = theta_of(setting[0])[None]
+    counts = {"steps": np.int64(3), "batch_size": np.int64(4)}
+    for one, two in zip(
+        together(setting, start, RULE, **counts),
+        together(setting, start, RULE, steps=3),
+        strict=True,
+    ):
+        assert torch.equal(one, two)
+
+
+def test_train_together_refuses_a_model_that_draws_random_numbers(setting):
+    model, x, label = setting
+    random = torch.nn.Sequential(*model, torch.nn.Dropout())
+    with pytest.raises(ValueError, match="model and loss_fn must work under"):
+        together((random, x, label), theta_of(model)[None], RULE)
+
+
+RULE = partial(GradientDescent, lr=0.1)
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [
         ("theta0", {"theta0": torch.zeros(2, 5)}),
         ("theta0", {"theta0": torch.zeros(26)}),
+        ("theta0", {"theta0": torch.zeros(0, 26).double()}),
+        ("theta0", {"theta0": torch.full((2, 26), torch.nan).double()}),
+        ("theta0", {"theta0": torch.zeros(2, 26)}),  # float32, as the model is not
         ("seeds", {"seeds": [0]}),
+        ("seeds", {"seeds": 2}),
+        ("seed", {"seeds": [0, -1]}),
+        ("seed", {"seeds": [0, 0.5]}),
         ("steps", {"steps": 0}),
         ("batch_size", {"batch_size": 11}),
         ("keep", {"keep": [10]}),
+        ("keep", {"keep": [0.5]}),
+        ("keep", {"keep": []}),
+        ("keep", {"keep": 3}),
+        ("weight_decay", {"weight_decay": -1}),
+        ("weight_decay", {"weight_decay": torch.nan}),
+        ("weight_decay", {"weight_decay": "0"}),
+        ("optimizer", {"optimizer": None}),
+        ("optimizer", {"optimizer": lambda params: params}),
+        ("schedule", {"schedule": 0.5}),
+        ("schedule", {"schedule": lambda t: torch.nan}),
+        ("schedule", {"schedule": lambda t: torch.ones(2)}),
     ],
 )
 def test_train_together_names_what_it_refuses(setting, name, change):
-    arguments = {"theta0": torch.zeros(2, 26)} | change
-    with pytest.raises(ValueError, match=name):
-        together(setting, optimizer=partial(GradientDescent, lr=0.1), **arguments)
+    arguments = {"theta0": torch.zeros(2, 26).double(), "optimizer": RULE} | change
+    with pytest.raises((TypeError, ValueError), match=name):
+        together(setting, **arguments)

@@ -41,16 +41,26 @@ def accuracy_of(output, label):
 
 def check_fit(model, loss_fn, x, label, where=""):
     """Refuse data, model and loss that do not fit together, by a look at two examples."""
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if not callable(loss_fn):
+        raise TypeError(f"loss_fn must be a function of output and label, got {loss_fn!r}")
     check_examples(**{f"{where}x": x, f"{where}label": label})
     with _eval_mode(model), torch.no_grad():
         try:
             output = model(x[:2])
-        except RuntimeError as error:
+        except (RuntimeError, IndexError) as error:
             given = f"{where}x of shape {tuple(x.shape)} and {x.dtype}"
             raise ValueError(f"{given} does not fit the model: {error}") from error
+        if not isinstance(output, torch.Tensor) or output.shape[:1] != x[:2].shape[:1]:
+            raise ValueError(f"model must return a tensor, a row for each of x, got {output}")
         check_label(label, output, name=f"{where}label")
-        loss = loss_fn(output, label[:2])
-    if not isinstance(loss, torch.Tensor) or loss.ndim:
+        try:
+            loss = loss_fn(output, label[:2])
+        except RuntimeError as error:
+            given = f"{where}label of {label.dtype}"
+            raise ValueError(f"{given} does not fit loss_fn: {error}") from error
+    if not isinstance(loss, torch.Tensor) or loss.ndim or loss.is_complex():
         raise ValueError(f"loss_fn must return a scalar tensor, the mean over a batch, got {loss}")
 
 

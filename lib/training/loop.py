@@ -4,10 +4,11 @@ import math
 import warnings
 from contextlib import contextmanager
 from functools import partial
+from numbers import Real
 
 import torch
 
-from lib.data import batches, check_count
+from lib.data import batches, check_count, check_seed
 from lib.progress import in_sweep, progress_bar
 from lib.training.evaluation import accuracy_of, check_fit, score
 from lib.training.history import history_of
@@ -44,11 +45,11 @@ def train(
         x: examples (N, ...).
         label: class numbers (N, ...), or a floating tensor of the output's shape.
         optimizer: a ``torch.optim.Optimizer`` on the model's parameters, or a callable that makes
-            one from them, such as ``partial(Adam, lr=0.1)``.
+            one from them, such as ``partial(Adam, lr=0.1)``; none that asks for a closure.
         epochs: passes over the data, at least 1.
         batch_size: examples in an update, 1 to N; None takes all of them, in their order.
         schedule: ``schedule(step)``, a factor >= 0 on the learning rate of update 0, 1, ...
-        seed: an int.
+        seed: an int, 0 to 2^64 - 1.
         evaluate_on: name -> (x, label), data sets to evaluate at the start and after each epoch.
         until_loss: stop after the epoch that brings the loss of evaluate_on["train"] to this or
             below; "train" is (x, label) if evaluate_on has no such set.
@@ -59,12 +60,14 @@ def train(
         The `History`.
 
     Raises:
-        TypeError: x or label is not a tensor, epochs or batch_size not an int, evaluate_on not a
-            dict, or optimizer neither an optimizer nor a callable that makes one.
+        TypeError: model is not a module, loss_fn or schedule not a function, x or label not a
+            tensor, epochs, batch_size or seed not an int, evaluate_on not a dict of pairs,
+            until_loss not a number, or optimizer neither an optimizer nor a callable that makes
+            one.
         ValueError: data is empty, of unequal length, not finite or of a shape that does not fit
-            the model; labels lie outside the classes; the loss is not a scalar; batch_size or
-            epochs is out of range; the optimizer has none of the model's parameters; schedule
-            returns something other than a finite number >= 0.
+            the model; labels lie outside the classes; the loss is not a scalar, or has no
+            gradient; batch_size, epochs or seed is out of range; the optimizer has none of the
+            model's parameters; schedule returns something other than a finite number >= 0.
 
     >>> from lib.training import mlp
     >>> x = torch.tensor([[0.0], [1.0], [2.0]])
@@ -80,10 +83,19 @@ def train(
         sets.setdefault("train", (x, label))
     check_fit(model, loss_fn, x, label)
     for name, data in sets.items():
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            kind = type(data).__name__
+            raise TypeError(f"evaluate_on[{name!r}] must be a pair (x, label), got {kind}")
         check_fit(model, loss_fn, *data, where=f"evaluate_on[{name!r}] ")
-    epochs = check_count("epochs", epochs)
+    x, label = x.detach(), label.detach()  # or their graph would be gone after one update
+    epochs, seed = check_count("epochs", epochs), check_seed(seed)
     if batch_size is not None:
         check_count("batch_size", batch_size, len(x))
+    if not (schedule is None or callable(schedule)):
+        raise TypeError(f"schedule must be a function or None, got {schedule!r}")
+    # What is not at most infinity is NaN.
+    if not (until_loss is None or (isinstance(until_loss, Real) and until_loss <= math.inf)):
+        raise TypeError(f"until_loss must be a number or None, got {until_loss!r}")
     optimizer = _optimizer(optimizer, model)
     params = [p for group in optimizer.param_groups for p in group["params"]]
     base_lrs = [group["lr"] for group in optimizer.param_groups]
@@ -145,8 +157,10 @@ def _one_epoch(x, label, batch_size, generator):
 
 def _set_lrs(optimizer, base_lrs, schedule, step):
     factor = schedule(step)
-    if not 0 <= factor < math.inf:
-        raise ValueError(f"schedule({step}) must be a finite number >= 0, got {factor}")
+    if isinstance(factor, torch.Tensor) and factor.ndim == 0:
+        factor = factor.item()
+    if not (isinstance(factor, Real) and 0 <= factor < math.inf):
+        raise ValueError(f"schedule({step}) must be a finite number >= 0, got {factor!r}")
     for group, lr in zip(optimizer.param_groups, base_lrs, strict=True):
         group["lr"] = lr * factor
 
@@ -157,9 +171,15 @@ def _gradient(model, loss_fn, params, x, label):
         p.grad = None
     output = model(x)
     loss = loss_fn(output, label)
-    loss.backward()
-    norms = [torch.linalg.vector_norm(p.grad) for p in params if p.grad is not None]
-    grad_norm = torch.linalg.vector_norm(torch.stack(norms))
+    try:
+        loss.backward()
+        norms = [torch.linalg.vector_norm(p.grad) for p in params if p.grad is not None]
+        grad_norm = torch.linalg.vector_norm(torch.stack(norms))
+    except RuntimeError as error:
+        if any(p.grad is not None for p in params):
+            raise
+        message = "loss_fn must give a loss with a gradient for a parameter of the optimizer"
+        raise ValueError(f"{message}: {error}") from error
     return loss.item(), accuracy_of(output, label), grad_norm.item()
 
 

@@ -4,7 +4,7 @@ import itertools
 
 import torch
 
-from lib.data import check_count
+from lib.data import check_count, check_floating, check_seed, generator_of
 from lib.losses import softmax
 
 
@@ -17,12 +17,13 @@ def mlp(*widths, activation=torch.nn.Tanh, seed=0, dtype=torch.float32):
     Args:
         widths: inputs, hidden widths, outputs: two or more numbers.
         activation: called for the module after each hidden layer.
-        seed: an int.
+        seed: an int, 0 to 2^64 - 1.
         dtype: floating type of the parameters.
 
     Raises:
-        TypeError: a width is not an int.
-        ValueError: fewer than two widths, or one below 1.
+        TypeError: a width or the seed is not an int, activation makes no module, or dtype is not
+            a floating type.
+        ValueError: fewer than two widths, one below 1, or seed is out of range.
 
     >>> mlp(64, 64, 10)
     Sequential(
@@ -35,8 +36,10 @@ def mlp(*widths, activation=torch.nn.Tanh, seed=0, dtype=torch.float32):
         raise ValueError(f"widths must be two or more numbers, got {widths}")
     for width in widths:
         check_count("each of widths", width)
-    generator = torch.Generator().manual_seed(seed)
-    layers = []
+    if not callable(activation) or isinstance(activation, torch.nn.Module):
+        raise TypeError(f"activation must make a module, as torch.nn.Tanh, got {activation!r}")
+    check_floating(dtype)
+    generator, layers = generator_of(seed), []
     for fan_in, fan_out in itertools.pairwise(widths):
         linear = torch.nn.utils.skip_init(torch.nn.Linear, fan_in, fan_out, dtype=dtype)
         for p in linear.parameters():
@@ -69,12 +72,14 @@ def transformer(
         classes: outputs.
         layers, width, heads, hidden: number and sizes; heads divides width.
         norm_first: normalise before each part ("pre-LN"), not after it ("post-LN", the paper's).
-        seed: an int. PyTorch's default laws from it, and positions normal with deviation 0.02.
+        seed: an int, 0 to 2^64 - 1. PyTorch's default laws from it, and positions normal with
+            deviation 0.02.
         dtype: floating type of the parameters.
 
     Raises:
-        TypeError: a size is not an int.
-        ValueError: a size is below 1, or heads does not divide width.
+        TypeError: a size or the seed is not an int, norm_first not a bool, or dtype not a floating
+            type.
+        ValueError: a size is below 1, heads does not divide width, or seed is out of range.
 
     >>> model = transformer(8, 8, 10)
     >>> model(torch.zeros(5, 64)).shape, sum(p.numel() for p in model.parameters())
@@ -85,6 +90,10 @@ def transformer(
         check_count(name, size)
     if width % heads:
         raise ValueError(f"heads must divide width, {width}, got {heads}")
+    if not isinstance(norm_first, bool):
+        raise TypeError(f"norm_first must be True or False, got {norm_first!r}")
+    check_floating(dtype)
+    seed = check_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         blocks = [_Block(width, heads, hidden, norm_first, dtype) for _ in range(layers)]

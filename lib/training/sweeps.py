@@ -1,6 +1,7 @@
 """The same run at every setting of a grid."""
 
 import itertools
+from collections.abc import Iterable
 
 import joblib
 import torch
@@ -25,14 +26,19 @@ def sweep(run, grid, n_jobs=-1):
         List of (setting, result); the last name of the grid varies fastest.
 
     Raises:
-        TypeError: grid is not a dict of lists.
-        ValueError: grid has no setting.
+        TypeError: run is not a function, grid not a dict of lists with names that are strings, or
+            n_jobs not an int.
+        ValueError: grid has no setting, or n_jobs is 0.
 
     >>> sweep(lambda a, b: a * b, {"a": [1, 2], "b": [10, 20]}, n_jobs=1)[1]
     ({'a': 1, 'b': 20}, 20)
     """
-    if not isinstance(grid, dict) or any(isinstance(values, str) for values in grid.values()):
+    if not callable(run):
+        raise TypeError(f"run must be a function of the names in grid, got {run!r}")
+    if not isinstance(grid, dict) or not all(map(_is_axis, grid.items())):
         raise TypeError(f"grid must be a dict of name -> list of values, got {grid!r}")
+    if not (n_jobs is None or isinstance(n_jobs, int)):
+        raise TypeError(f"n_jobs must be an int or None, got {n_jobs!r}")
     product = itertools.product(*grid.values())
     settings = [dict(zip(grid, values, strict=True)) for values in product]
     if not grid or not settings:
@@ -46,6 +52,12 @@ def sweep(run, grid, n_jobs=-1):
     finally:
         torch.set_num_threads(threads_before)
     return list(zip(settings, results, strict=True))
+
+
+def _is_axis(item):
+    name, values = item
+    listed = isinstance(values, Iterable) and not isinstance(values, str | bytes)
+    return isinstance(name, str) and listed and getattr(values, "ndim", 1) > 0
 
 
 def _call(run, setting, threads):

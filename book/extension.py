@@ -64,8 +64,16 @@ def title_first_page(app, pagename, templatename, context, doctree):
         context["docstitle"] = "why the loss stops falling, and what to do"
 
 
+def launch_notebooks_only(app, pagename, templatename, context, doctree):
+    """Colab and Binder would show the source of a page of text that has cells, not run it."""
+    if app.env.doc2path(pagename).endswith(".md"):
+        buttons = context.get("header_buttons", [])
+        context["header_buttons"] = [b for b in buttons if b.get("label") != "launch-buttons"]
+
+
 def setup(app):
     app.connect("config-inited", choose_cache)
     app.connect("html-page-context", title_first_page)
+    app.connect("html-page-context", launch_notebooks_only, priority=900)  # after the theme's
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,8 @@
 """Write the repository's address everywhere it has to stand.
 
-_config.yml holds it, and the website's buttons follow from there. The README's badges and the
-cell that fetches `lib` on Colab, which each chapter has before its imports, are written here.
+_config.yml holds it, and the website's buttons follow from there. The README's badges, the cell
+that fetches `lib` on Colab, which each chapter has before its imports, and pages that tell how to
+install `lib` are written here.
 
 Usage: python -m book.publish_as [OWNER/NAME]   (default: the address in _config.yml, written anew)
 """
@@ -21,6 +22,7 @@ ADDRESS = re.compile(r"^  url: https://github\.com/(\S+)$", re.MULTILINE)
 BASEURL = re.compile(r"^  baseurl: (\S+)$", re.MULTILINE)
 BADGES = re.compile(r"(?<=<!-- badges -->\n).*?(?=<!-- /badges -->)", re.DOTALL)
 FIRST = "chapters/01_critical_points.ipynb"
+PAGES = ("chapters/stuck.md",)
 COLAB = "colab"  # the id of the cell that fetches lib
 
 
@@ -92,6 +94,9 @@ def publish_as(repo, root=ROOT):
     source = colab_source(repo, version(root))
     for file in sorted((root / "chapters").glob("0*.ipynb")):
         write(file, with_colab_cell(file.read_text("utf8"), source))
+    for page in PAGES:
+        text = (root / page).read_text("utf8")
+        write(root / page, text.replace(f"github.com/{current(root)}", f"github.com/{repo}"))
     readme, config = root / "README.md", root / "_config.yml"
     write(readme, BADGES.sub(lambda _: badges(repo), readme.read_text("utf8")))
     text = ADDRESS.sub(f"  url: https://github.com/{repo}", config.read_text("utf8"))

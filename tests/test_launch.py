@@ -15,6 +15,7 @@ from book.publish_as import (
     ADDRESS,
     BASEURL,
     COLAB,
+    PAGES,
     REPO,
     baseurl,
     current,
@@ -25,7 +26,7 @@ from book.publish_as import (
 
 CHAPTERS = sorted((ROOT / "chapters").glob("0*.ipynb"))
 VERSION = version()
-PLACES = ["_config.yml", "README.md", *(f"chapters/{file.name}" for file in CHAPTERS)]
+PLACES = ["_config.yml", "README.md", *PAGES, *(f"chapters/{file.name}" for file in CHAPTERS)]
 WRITE_ANEW = "run: make publish-as"
 
 every_chapter = pytest.mark.parametrize("file", CHAPTERS, ids=lambda file: file.stem)

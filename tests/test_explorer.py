@@ -6,6 +6,7 @@ import gc
 import json
 import re
 import weakref
+import xml.etree.ElementTree as ET
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -119,6 +120,11 @@ def test_explore_names_its_sliders_and_its_picture():
     assert [control.description for control in live._controls.values()] == ["η", "step"]
     assert [text for text, _ in live._controls["eta"].options][1] == "0.003"
     assert 'alt="A &quot;bar&quot; &lt; 1."' in live._picture.value
+
+
+def test_explore_picture_is_an_svg_document():
+    root = ET.fromstring(picture(explore(bar, alt="A bar.", eta=[0.1, 0.3])))
+    assert {element.tag.split("}")[0] for element in root.iter()} == {"{http://www.w3.org/2000/svg"}
 
 
 def test_explore_five_moves_leave_one_picture_and_no_figure():

@@ -79,7 +79,8 @@ class Forest:
         """A document that stands alone, of a node returned by `add`."""
         inside = "".join(map(self.markup, self.children[root]))
         defs = f"<defs>{self.definitions()}</defs>"
-        return element(self.start[root], defs + inside).replace(ID, "e")
+        start = f'{self.start[root]} xmlns="{SVG[1:-1]}"'  # or it is no picture in an <img>
+        return element(start, defs + inside).replace(ID, "e")
 
 
 class _Document:

@@ -1,6 +1,6 @@
 # make book | serve | test | test-robust | lint | format | bench | links | audit | lock | clean
 # make publish-as REPO=owner/name
-# make test-lowest | test-newest | test-colab | test-binder
+# make test-lowest | test-newest | test-colab | test-binder | test-clients
 # Variables: PYTHON=python3.12 (any Python >= 3.11), TORCH_INDEX=<address of a PyTorch wheel index>,
 # PORT=8000 (for serve).
 
@@ -29,7 +29,7 @@ PEERS = $(shell sed -n '/^bench = \[/,/^\]/s/^ *"\([a-z-]*\).*/\1/p' pyproject.t
 .DEFAULT_GOAL := book
 .DELETE_ON_ERROR:
 .PHONY: setup book serve test test-unit test-notebooks test-site test-robust lint format bench links audit lock clean publish-as
-.PHONY: test-lowest test-newest test-colab test-binder
+.PHONY: test-lowest test-newest test-colab test-binder test-clients
 
 setup: $(READY)
 
@@ -159,6 +159,11 @@ test-binder: $(READY)
 	@$(NEW_ENVIRONMENT) .venv-binder
 	@$(UV) pip install --python .venv-binder $(BINDER) "jupyterlab==4.*" "notebook==7.*"
 	$(PY:$(VENV)/%=.venv-binder/%) -m tests.elsewhere binder $(NOTEBOOKS)
+
+# CLIENTS="lab notebook nbconvert papermill" and NOTEBOOKS choose what runs; by default all.
+test-clients: $(READY)
+	@$(PIP) --quiet -c constraints.txt --no-build-isolation --editable ".[lab,clients]"
+	$(PY) -m tests.clients $(CLIENTS) $(NOTEBOOKS)
 
 # Without REPO: writes the present address again, into a new chapter or after a new version.
 publish-as: $(READY)

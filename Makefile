@@ -125,40 +125,43 @@ lock: $(READY)
 	--all-extras --universal --fork-strategy fewest --python-version 3.11 --upgrade \
 	--no-annotate --quiet --custom-compile-command "make lock" --output-file constraints.txt
 
-# `lib` and its notebooks in environments of other packages than those of constraints.txt, made anew
-# each time. On Linux uv takes torch's CPU build if UV_TORCH_BACKEND=cpu is set, and else CUDA's.
-UV = $(PY) -m uv
-NEW_ENVIRONMENT = $(PIP) --quiet uv && $(UV) venv --quiet --clear --python $(PYTHON)
+# `lib` and its notebooks in environments of other packages than those of constraints.txt: test-X
+# makes .venv-X anew. On Linux set UV_TORCH_BACKEND=cpu, or uv brings torch with CUDA.
+ENV = $(@:test-%=.venv-%)
+ENV_PY = $(PY:$(VENV)/%=$(ENV)/%)
+NEW_ENVIRONMENT = $(PYTHON) -m venv --clear $(ENV) && \
+	$(ENV_PY) -m pip install --quiet --disable-pip-version-check uv
+UV_INSTALL = $(ENV_PY) -m uv pip install --python $(ENV)
 LIB_TESTS = $(filter-out $(SITE_TESTS),$(wildcard \
 	$(patsubst lib/%,tests/test_%*.py,$(basename $(wildcard lib/*))))) lib README.md
 TEST_TOOLS := distributed hypothesis ipykernel nbclient pytest pytest-timeout
 
 # Old packages may use what newer ones below them call deprecated.
-test-lowest: $(READY)
-	@$(NEW_ENVIRONMENT) .venv-lowest
-	@$(UV) pip install --python .venv-lowest --resolution lowest-direct -r pyproject.toml
-	@$(UV) pip install --python .venv-lowest --quiet $(TEST_TOOLS)
-	$(PY:$(VENV)/%=.venv-lowest/%) -m pytest -q -W default::DeprecationWarning $(LIB_TESTS)
+test-lowest:
+	@$(NEW_ENVIRONMENT)
+	@$(UV_INSTALL) --resolution lowest-direct -r pyproject.toml
+	@$(UV_INSTALL) --quiet $(TEST_TOOLS)
+	$(ENV_PY) -m pytest -q -W default::DeprecationWarning $(LIB_TESTS)
 
 # torch stays at the version named in constraints.txt, unless TORCH=torch asks for the newest.
-test-newest: $(READY)
-	@$(NEW_ENVIRONMENT) .venv-newest
-	@$(UV) pip install --python .venv-newest -r pyproject.toml $(TORCH) $(TEST_TOOLS)
-	$(PY:$(VENV)/%=.venv-newest/%) -m pytest -q $(LIB_TESTS)
+test-newest:
+	@$(NEW_ENVIRONMENT)
+	@$(UV_INSTALL) -r pyproject.toml $(TORCH) $(TEST_TOOLS)
+	$(ENV_PY) -m pytest -q $(LIB_TESTS)
 
-# PYTHON=python3.12, for Colab and Binder have that.
-test-colab: $(READY)
-	@$(NEW_ENVIRONMENT) .venv-colab
-	@$(UV) pip install --python .venv-colab -r tests/colab.txt
-	$(PY:$(VENV)/%=.venv-colab/%) -m tests.elsewhere colab $(NOTEBOOKS)
+# NOTEBOOKS=chapters/01_critical_points.ipynb runs that one only. Colab and Binder have Python 3.12.
+test-colab:
+	@$(NEW_ENVIRONMENT)
+	@$(UV_INSTALL) -r tests/colab.txt
+	$(ENV_PY) -m tests.elsewhere colab $(NOTEBOOKS)
 
 # conda's packages under their names on PyPI, and what Binder adds to every environment.
 BINDER = $(shell sed -n 's/^  - pytorch-cpu=/torch==/p; t; s/^  - pip$$/pip/p; \
 	/^  - python=/d; s/^  - \([a-z-]*\)=/\1==/p' environment.yml)
-test-binder: $(READY)
-	@$(NEW_ENVIRONMENT) .venv-binder
-	@$(UV) pip install --python .venv-binder $(BINDER) "jupyterlab==4.*" "notebook==7.*"
-	$(PY:$(VENV)/%=.venv-binder/%) -m tests.elsewhere binder $(NOTEBOOKS)
+test-binder:
+	@$(NEW_ENVIRONMENT)
+	@$(UV_INSTALL) $(BINDER) "jupyterlab==4.*" "notebook==7.*"
+	$(ENV_PY) -m tests.elsewhere binder $(NOTEBOOKS)
 
 # CLIENTS="lab notebook nbconvert papermill" and NOTEBOOKS choose what runs; by default all.
 test-clients: $(READY)

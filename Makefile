@@ -23,7 +23,7 @@ PIP := $(PY) -m pip install --disable-pip-version-check
 # One notebook to a process, as many at a time as there are cores.
 NBVAL := $(PY) -m pytest -q --nbval-current-env --nbval-cell-timeout=300 \
 	-n auto --maxprocesses=4 --dist=loadfile
-SITE_TESTS := tests/test_site.py tests/test_claims.py tests/test_explorer_page.py tests/test_api.py tests/test_security.py tests/test_print.py
+SITE_TESTS := tests/test_site.py tests/test_claims.py tests/test_explorer_page.py tests/test_api.py tests/test_security.py tests/test_print.py tests/test_teaching.py
 PEERS = $(shell sed -n '/^bench = \[/,/^\]/s/^ *"\([a-z-]*\).*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := book

@@ -81,9 +81,16 @@ def mark_claims_to_come(app, env, node, content):
     return nodes.inline("", "", content, nodes.inline(text=" to come", classes=["to-come"]))
 
 
+def unlink_missing_chapters(app, env, node, content):
+    """A link to a chapter that is not in the book is its text alone."""
+    name = node.get("reftarget", "").rpartition("/")[2]
+    return content if node.get("reftype") == "doc" and name in CHAPTERS.values() else None
+
+
 def setup(app):
     app.add_role("claim", Claim())
     app.connect("doctree-read", label_claim_cells)
     app.connect("doctree-read", label_ledger_rows)
     app.connect("missing-reference", mark_claims_to_come)
+    app.connect("missing-reference", unlink_missing_chapters)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

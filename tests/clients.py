@@ -1,10 +1,11 @@
 """Run the chapters in JupyterLab, Notebook, nbconvert and papermill, and move every slider.
 
 In JupyterLab and Notebook 7 a headless Chromium runs a chapter from top to bottom; then each slider
-is moved ten times by its arrow keys and dragged once. An explorer has to show one picture all the
-time, another one after each move, and after a drag the one of the place where the drag ended, with
-no drawings still queueing. nbconvert and papermill run a chapter without a browser. Times are
-printed and not judged. Screenshots are left in _build/clients.
+is moved ten times and dragged once. The arrow keys move it in JupyterLab, the mouse in Notebook,
+which goes from heading to heading by these keys and lets no slider have them. An explorer has to
+show one picture all the time, another one after each move, and after a drag the one of the place
+where the drag ended, with no drawings still queueing. nbconvert and papermill run a chapter without
+a browser. Times are printed and not judged. Screenshots are left in _build/clients.
 
 Usage: python -m tests.clients [lab|notebook|nbconvert|papermill ...] [NOTEBOOK ...]
 (default: all four, all chapters)
@@ -31,14 +32,14 @@ from tests.conftest import BROWSERS
 
 TIMEOUT = 900  # seconds for a chapter, or for what runs before it
 MOVES = 10
-BUDGET = 150  # milliseconds from a key to the new picture
+BUDGET = 150  # milliseconds from a key, or the mouse, to the new picture
 QUIET = 1000  # milliseconds without a new picture: the drag is over
 LATE = 4  # pictures after a drag: on the way to the page, being drawn, due, and of its last move
 ADDRESSES = {"lab": "lab/tree", "notebook": "notebooks"}
 SHOTS = ROOT / "_build" / "clients"
 
 # What the page is asked. `panel` is the notebook's, of JupyterLab's own classes in both clients.
-PANEL = "const panel = window.jupyterapp.shell.currentWidget;"
+PANEL = "const panel = window.jupyterapp?.shell.currentWidget;"
 READY = f"() => {{ {PANEL} return panel?.sessionContext?.session?.kernel?.status === 'idle' }}"
 RUN = f"""() => {{
   {PANEL}
@@ -57,14 +58,18 @@ LOOK = f"""async index => {{
   document.querySelector("[data-looked-at]")?.removeAttribute("data-looked-at");
   cell.node.setAttribute("data-looked-at", "");
 }}"""
-# From then on counts the pictures that come, and notes when a key went down and when the last
-# picture was there to see.
+# From then on counts the pictures that come, and notes when a key or the mouse first moved the
+# slider and when the last picture was there to see.
 WATCH = """() => {
   const cell = document.querySelector("[data-looked-at]");
   const source = () => cell.querySelector(".jp-Cell-outputArea img")?.src;
-  window.seen = {pictures: 0, key: 0, last: 0, most: 0};
+  window.seen = {pictures: 0, moved: 0, last: 0, most: 0};
   let before = source();
-  addEventListener("keydown", () => { window.seen.key = performance.now(); }, true);
+  const moved = event => {
+    if (event.key || event.buttons) window.seen.moved ||= performance.now();
+  };
+  addEventListener("keydown", moved, true);
+  addEventListener("pointermove", moved, true);
   new MutationObserver(() => {
     const pictures = cell.querySelectorAll(".jp-Cell-outputArea img");
     window.seen.most = Math.max(window.seen.most, pictures.length);
@@ -77,6 +82,8 @@ WATCH = """() => {
     }));
   }).observe(cell, {subtree: true, childList: true, attributes: true});
 }"""
+
+AFRESH = "() => { window.seen.pictures = window.seen.moved = 0; }"
 
 
 class Wrong(Exception):
@@ -126,42 +133,68 @@ def server(client, folder):
             process.wait()
 
 
-def key_moves(last, start):
-    """Keys for MOVES moves of a slider between 0 and last: up to the end, down again, and so on."""
-    keys, at, step = [], start, 1
+class Handle:
+    """A slider of the page: `at` is the index of its value now, `last` that of its last value."""
+
+    def __init__(self, page, client, slider):
+        self._page, self._keys = page, client == "lab"
+        self._handle, self._track = slider.locator(".noUi-handle"), slider.locator(".noUi-base")
+        self._handle.scroll_into_view_if_needed()
+        self.last = self._number("max")
+
+    @property
+    def at(self):
+        return self._number("now")
+
+    def _number(self, name):
+        return round(float(self._handle.get_attribute(f"aria-value{name}")))
+
+    def grip(self):
+        """Press the mouse on the handle."""
+        box = self._handle.bounding_box()
+        self._page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        self._page.mouse.down()
+
+    def pull(self, share, steps=1):
+        """Move the mouse to a share of the slider's length."""
+        box = self._track.bounding_box()
+        x, y = box["x"] + box["width"] * share, box["y"] + box["height"] / 2
+        self._page.mouse.move(x, y, steps=steps)
+
+    def step(self, by):
+        """Move by one value, up or down. Returns the milliseconds to the new picture."""
+        to = self.at + by
+        self._page.evaluate(AFRESH)
+        if self._keys:
+            self._handle.press("ArrowRight" if by > 0 else "ArrowLeft")
+        else:
+            self.grip()
+            self.pull(to / self.last)
+            self._page.mouse.up()
+        self._page.wait_for_function("window.seen.pictures > 0", timeout=60_000)
+        hold(self.at == to, f"a slider is at {self.at} where {to} was meant")
+        return self._page.evaluate("window.seen.last - window.seen.moved")
+
+
+def zigzag(handle):
+    """Move a slider up to its end, down again, and so on. Returns the milliseconds of each move."""
+    times, by = [], 1
     for _ in range(MOVES):
-        if not 0 <= at + step <= last:
-            step = -step
-        at += step
-        keys.append("ArrowRight" if step > 0 else "ArrowLeft")
-    return keys
-
-
-def move(page, handle):
-    """Move a slider by its keys. Returns the milliseconds of each move."""
-    last, start = (round(float(handle.get_attribute(f"aria-value{n}"))) for n in ("max", "now"))
-    times = []
-    handle.focus()
-    for key in key_moves(last, start):
-        page.evaluate("() => { window.seen.pictures = 0; }")
-        handle.press(key)
-        page.wait_for_function("window.seen.pictures > 0", timeout=60_000)
-        times.append(page.evaluate("window.seen.last - window.seen.key"))
+        if not 0 <= handle.at + by <= handle.last:
+            by = -by
+        times.append(handle.step(by))
     return times
 
 
-def drag(page, handle, track):
+def drag(page, handle):
     """Drag a slider to its ends and a third of the way back.
 
     Returns the pictures drawn while the mouse moved, those after, and the milliseconds these took.
     """
-    box, along = handle.bounding_box(), track.bounding_box()
-    y = box["y"] + box["height"] / 2
-    page.evaluate("() => { window.seen.pictures = 0; }")
-    page.mouse.move(box["x"] + box["width"] / 2, y)
-    page.mouse.down()
+    page.evaluate(AFRESH)
+    handle.grip()
     for share in (0, 1, 0, 1, 1 / 3):
-        page.mouse.move(along["x"] + along["width"] * share, y, steps=15)
+        handle.pull(share, steps=15)
     page.mouse.up()
     during, end = page.evaluate("[window.seen.pictures, performance.now()]")
     page.wait_for_function(
@@ -171,7 +204,7 @@ def drag(page, handle, track):
     return during, total - during, max(0, last - end)
 
 
-def explore(page, index):
+def explore(page, client, index):
     """Move all sliders of the explorer in a cell. Returns its sliders and the times of moves."""
     page.evaluate(LOOK, index)
     cell = page.locator("[data-looked-at]")
@@ -184,21 +217,17 @@ def explore(page, index):
     times = []
     for number, slider in enumerate(sliders, 1):
         where = f"cell {index}, slider {number}"
-        handle = slider.locator(".noUi-handle")
-        handle.scroll_into_view_if_needed()
-        times += move(page, handle)
-        during, after, wait = drag(page, handle, slider.locator(".noUi-base"))
+        handle = Handle(page, client, slider)
+        times += zigzag(handle)
+        during, after, wait = drag(page, handle)
         print(f"  {where}: a drag drew {during} pictures, {after} after it in {wait:.0f} ms")
         hold(after <= LATE, f"{where}: {after} pictures after a drag, at most {LATE} expected")
         ended = area.locator("img").get_attribute("src")
-        at_last = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
-        keys = ("ArrowLeft", "ArrowRight") if at_last else ("ArrowRight", "ArrowLeft")
-        for key in keys:
-            page.evaluate("() => { window.seen.pictures = 0; }")
-            handle.press(key)
-            page.wait_for_function("window.seen.pictures > 0", timeout=60_000)
+        by = 1 if handle.at < handle.last else -1
+        handle.step(by)
+        handle.step(-by)
         again = area.locator("img").get_attribute("src")
-        hold(again == ended, f"{where}: a drag's end shows another picture than a key brings there")
+        hold(again == ended, f"{where}: a drag's end shows another picture than two moves bring")
     hold(area.locator(".jp-OutputArea-output").count() == outputs, f"cell {index}: more outputs")
     hold(page.evaluate("window.seen.most") == 1, f"cell {index}: more than one picture")
     hold(area.locator("[role=alert]").count() == 0, f"cell {index}: {area.inner_text()}")
@@ -209,6 +238,8 @@ def drive(page, client, file, address):
     """Run a chapter in the browser and move its sliders. Returns what to print."""
     page.goto(address.format(file.name))
     page.wait_for_function(READY, timeout=TIMEOUT * 1000)
+    thrown = []  # from here on: Notebook throws an error of its own while it starts
+    page.on("pageerror", lambda error: thrown.append(error.stack))
     page.evaluate(RUN)
     page.wait_for_function("window.hasRun", timeout=TIMEOUT * 1000)
     cells = page.evaluate(CELLS)
@@ -224,13 +255,14 @@ def drive(page, client, file, address):
     ]
     sliders, times = 0, []
     for index in explorers:
-        found, moved = explore(page, index)
+        found, moved = explore(page, client, index)
         page.screenshot(path=SHOTS / f"{client}-{file.stem}-{index}.png")
         sliders, times = sliders + found, times + moved
     cells = page.evaluate(CELLS)
     hold(not said(cells), said(cells))
     after = [len(cell["outputs"]) for cell in cells if cell["cell_type"] == "code"]
     hold(after == counts, "moves added outputs")
+    hold(not thrown, f"the page threw {thrown}")
     line = f"{len(code)} cells, {len(explorers)} explorers, {sliders} sliders"
     if times:
         middle, high = statistics.median(times), sorted(times)[int(len(times) * 0.95)]
@@ -246,8 +278,6 @@ def in_browser(client, file, folder):
             executable_path=path, args=["--no-sandbox", "--disable-gpu"]
         )
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        thrown = []
-        page.on("pageerror", lambda error: thrown.append(error))
         try:
             line = drive(page, client, file, address)
         except Exception:
@@ -255,7 +285,6 @@ def in_browser(client, file, folder):
             raise
         finally:
             browser.close()
-    hold(not thrown, f"the page threw {thrown}")
     return line
 
 

@@ -25,7 +25,7 @@ import urllib.request
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import TimeoutError, sync_playwright
 
 from book.publish_as import ROOT
 from tests.conftest import BROWSERS
@@ -171,7 +171,12 @@ class Handle:
             self.grip()
             self.pull(to / self.last)
             self._page.mouse.up()
-        self._page.wait_for_function("window.seen.pictures > 0", timeout=60_000)
+        try:
+            self._page.wait_for_function("window.seen.pictures > 0", timeout=60_000)
+        except TimeoutError:
+            shown = self._page.locator("[data-looked-at] .jp-Cell-outputArea").inner_text()
+            raise Wrong(f"no new picture after a move to {to}: {shown}") from None
+        hold(self._page.evaluate("window.seen.most") == 1, "more than one picture after a move")
         hold(self.at == to, f"a slider is at {self.at} where {to} was meant")
         return self._page.evaluate("window.seen.last - window.seen.moved")
 
@@ -229,7 +234,6 @@ def explore(page, client, index):
         again = area.locator("img").get_attribute("src")
         hold(again == ended, f"{where}: a drag's end shows another picture than two moves bring")
     hold(area.locator(".jp-OutputArea-output").count() == outputs, f"cell {index}: more outputs")
-    hold(page.evaluate("window.seen.most") == 1, f"cell {index}: more than one picture")
     hold(area.locator("[role=alert]").count() == 0, f"cell {index}: {area.inner_text()}")
     return len(sliders), times
 

@@ -167,6 +167,17 @@ def test_explore_draws_the_same_by_update_as_afresh():
     assert picture(live) == picture(afresh)
 
 
+def test_explore_picture_keeps_nothing_of_other_states():
+    def draw(fig, eta):
+        fig.subplots().scatter(range(5), range(5), marker="ov^sD"[eta])
+
+    live = explore(draw, alt="Five points.", eta=range(5))
+    first = picture(live)
+    for i in (1, 2, 3, 4, 0):
+        live._controls["eta"].index = i
+    assert picture(live) == first
+
+
 def test_explore_is_the_same_at_every_call():
     first, second = (explore(bar, alt="A bar.", eta=[0.1, 0.3]) for _ in range(2))
     assert picture(first) == picture(second)

@@ -2,14 +2,12 @@
 
 import itertools
 import os
-import re
 
 from .codec import encode, integers, steps
 from .delta import compare
 from .drawing import Drawing
 from .page import page
 from .slider import values_at
-from .tree import ID
 
 SWITCH = "EXPLORER_BAKE"  # the book's build sets it to the notebook that it runs
 CHECKED = 3  # states drawn afresh as well, to hold `update` to what it must do
@@ -70,7 +68,7 @@ class Baked:
     def _apart(self, forest, roots, alts):
         """What the page shows at once, and what it loads when it is needed."""
         inside, slots = compare(forest, roots, self._start)
-        needed = _references(forest, inside)
+        needed = forest.references(inside)
         data = encode(slots)
         data["defs"] = forest.definitions(set(forest.defs.values()) - needed)
         if len(set(alts)) > 1:
@@ -93,16 +91,3 @@ class Baked:
         except Exception as error:
             said = f"{what} raised {type(error).__name__}: {error}"
             raise RuntimeError(f"{self._where(i)}: {said}") from error
-
-
-def _references(forest, markup):
-    """The numbers of all definitions that `markup` refers to, itself or by way of others."""
-    found, new = set(), _numbers(markup)
-    while new:
-        found |= new
-        new = _numbers(forest.definitions(new)) - found
-    return found
-
-
-def _numbers(markup):
-    return {int(number) for number in re.findall(f"#{ID}_(\\d+)", markup)}

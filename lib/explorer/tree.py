@@ -75,10 +75,18 @@ class Forest:
             if among is None or number in among
         )
 
+    def references(self, markup):
+        """The numbers of all definitions that `markup` refers to, itself or by way of others."""
+        found, new = set(), _numbers(markup)
+        while new:
+            found |= new
+            new = _numbers(self.definitions(new)) - found
+        return found
+
     def document(self, root):
         """A document that stands alone, of a node returned by `add`."""
         inside = "".join(map(self.markup, self.children[root]))
-        defs = f"<defs>{self.definitions()}</defs>"
+        defs = f"<defs>{self.definitions(self.references(inside))}</defs>"
         start = f'{self.start[root]} xmlns="{SVG[1:-1]}"'  # or it is no picture in an <img>
         return element(start, defs + inside).replace(ID, "e")
 
@@ -199,6 +207,10 @@ ROOT_STYLE = 'stroke-linejoin="round" stroke-linecap="butt"'
 def element(start, inside):
     """The text of an element from its start tag's and its content's."""
     return f"<{start}>{inside}</{start.split(' ', 1)[0]}>" if inside else f"<{start}/>"
+
+
+def _numbers(markup):
+    return {int(number) for number in re.findall(rf"#{ID}_(\d+)", markup)}
 
 
 def _short(match):

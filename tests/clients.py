@@ -49,6 +49,14 @@ RUN = f"""() => {{
     .then(() => {{ window.hasRun = true; }});
 }}"""
 CELLS = f"() => {{ {PANEL} return panel.content.model.toJSON().cells }}"
+# Resolves when the kernel has done what it was sent, and what that made due.
+SETTLED = f"""async () => {{
+  {PANEL}
+  for (let turn = 0; turn < 3; turn += 1) {{
+    await new Promise(next => setTimeout(next, 100));
+    await panel.sessionContext.session.kernel.requestExecute({{code: "", silent: true}}).done;
+  }}
+}}"""
 # Brings a cell into view, and marks it as the one to look at.
 LOOK = f"""async index => {{
   {PANEL}
@@ -202,6 +210,7 @@ def drag(page, handle):
         handle.pull(share, steps=15)
     page.mouse.up()
     during, end = page.evaluate("[window.seen.pictures, performance.now()]")
+    page.evaluate(SETTLED)
     page.wait_for_function(
         f"performance.now() - Math.max({end}, window.seen.last) > {QUIET}", timeout=60_000
     )

@@ -106,7 +106,7 @@ def curvature(left, right, point, evals, evecs):
         left.plot(*ends, color=color, linestyle=dashes, linewidth=3)
         right.bar(f"$\\lambda_{i + 1}$", value, width=0.6, color=color)
         right.annotate(
-            f"{value:+.1f}",
+            f"{value:+.1f}".replace("-", "−"),
             (i, value),
             (0, 4 if value > 0 else -4),
             textcoords="offset points",

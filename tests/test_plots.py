@@ -81,6 +81,11 @@ def test_curvature_colours_by_sign(axes, value, color):
     np.testing.assert_allclose(left.lines[0].get_xydata(), [[-0.4, 0], [0.4, 0]])
 
 
+def test_curvature_prints_a_minus_as_axes_do(axes):
+    plots.curvature(*axes, torch.zeros(2), torch.tensor([-2.0, 3.0]), torch.eye(2))
+    assert [text.get_text() for text in axes[1].texts] == ["−2.0", "+3.0"]
+
+
 def test_curves_hold_the_values_and_name_them(ax):
     plots.curves(ax, {"one": torch.tensor([3.0, 2.0]), "two": [1.0, 0.5, 0.25]}, log=True)
     np.testing.assert_array_equal(ax.lines[1].get_xydata(), [[0, 1], [1, 0.5], [2, 0.25]])

@@ -108,6 +108,7 @@
     changed() {
       this.inputs.forEach((input, i) => {
         const text = this.texts[i][input.value];
+        if (text === input.nextElementSibling.textContent) return;
         input.setAttribute("aria-valuetext", `${this.labels[i]} = ${text}`);
         input.nextElementSibling.textContent = text;
       });

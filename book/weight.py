@@ -6,6 +6,8 @@ from pathlib import Path
 from fontTools import subset
 from PIL import Image
 
+from book.stylesheet import bundle
+
 IMAGE = re.compile(r'<img (?![^>]*\bloading=)([^>]*?src="[^"]*_images/([^"/]+\.(?:png|svg))")')
 SVG_SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)pt" height="([\d.]+)pt"')
 PIXELS_PER_POINT = 96 / 72
@@ -15,9 +17,12 @@ ICON_SCRIPT = re.compile(r'\s*<script [^>]*src="[^"]*scripts/fontawesome\.js[^"]
 # into the page set its options.
 WAITING = re.compile(r"<script (?!defer)(?=[^>]*src=)(?![^>]*documentation_options)")
 # Without a theme the first paint is bare, and everything moves once a late script has chosen one.
-NO_THEME = 'localStorage.getItem("theme") || "";'
+NO_THEME = 'localStorage.getItem("theme") || "auto";'
 FIRST_THEME = """localStorage.getItem("theme") ||
       (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");"""
+# Two elements in five of a chapter said of a name or bracket in code that it is one. They have the
+# colour of text.
+PLAIN_CODE = re.compile(r'<span class="[npw]">([^<]*)</span>')
 ICON = re.compile(r"\bfa-[a-z0-9-]+")
 ICON_RULE = re.compile(r'([^{}]*\bfa-[^{}]*)\{content:"\\([0-9a-f]+)"\}')
 COMPRESSED_FONT = re.compile(r'url\([^)]*\.woff2\) format\("woff2"\),')
@@ -47,13 +52,14 @@ def picture_size(file):
 
 
 def lighten_pages(site):
-    """Take out the icon script, let the others wait for the text, choose the theme at once."""
+    """Take out what nobody needs, let scripts wait for the text, choose the theme at once."""
     for page in site.rglob("*.html"):
         html = page.read_text("utf8").replace(NO_THEME, FIRST_THEME)
         html = html.replace(
             '<html lang="en" data-content', '<html lang="en" data-theme="light" data-content'
         )
-        page.write_text(WAITING.sub("<script defer ", ICON_SCRIPT.sub("", html)), "utf8")
+        html = PLAIN_CODE.sub(r"\1", ICON_SCRIPT.sub("", html))
+        page.write_text(WAITING.sub("<script defer ", html), "utf8")
     for file in site.glob("_static/scripts/fontawesome.js*"):
         file.unlink()
 
@@ -88,11 +94,11 @@ def flatten_style(site):
 
 def lighten(app, exception):
     if not exception and app.builder.format == "html":
-        for step in (lighten_pages, lighten_icons, flatten_style):
+        for step in (lighten_pages, lighten_icons, flatten_style, bundle):
             step(Path(app.outdir))
 
 
 def setup(app):
     app.connect("html-page-context", load_images_late)
-    app.connect("build-finished", lighten)
+    app.connect("build-finished", lighten, priority=800)  # the theme rewrites a style sheet then
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fontTools.ttLib import TTFont
 
+from book.stylesheet import SHEET
 from tests.pages import Elements, toc_pages
 
 pytestmark = pytest.mark.timeout(1800)  # the first test may have to build the site
@@ -131,6 +132,56 @@ def test_page_shows_one_h1_and_has_each_id_once(site, browser, page):
         assert visit.page.locator("h1:visible").count() == 1
         ids = visit.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
     assert not {name for name in ids if ids.count(name) > 1}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_theme_is_chosen_before_the_scripts_come(site, browser, scheme):
+    with browser.new_context(color_scheme=scheme) as context:
+        page = context.new_page()
+        page.route(re.compile(r"\.js\b"), lambda route: route.abort())
+        page.goto((site / PAGES[0]).as_uri())
+        assert page.evaluate("document.documentElement.dataset.theme") == scheme
+
+
+# Which selectors of the theme's style sheets match something here and are not in the one sheet.
+MISSING = r"""([theme, ours]) => {
+    const split = text => {
+        const parts = [''];
+        let depth = 0;
+        for (const letter of text) {
+            depth += (letter === '(') - (letter === ')');
+            if (letter === ',' && !depth) parts.push('');
+            else parts[parts.length - 1] += letter;
+        }
+        return parts.map(part => part.trim());
+    };
+    const selectors = rules => [...rules].flatMap(rule => rule.selectorText
+        ? split(rule.selectorText) : rule.cssRules ? selectors(rule.cssRules) : []);
+    const read = text => {
+        const sheet = new CSSStyleSheet();
+        sheet.replaceSync(text);
+        return selectors(sheet.cssRules);
+    };
+    const matches = selector => {
+        const plain = selector.replace(/::?[a-z-]+(\((\([^()]*\)|[^()])*\))?/g, '').trim();
+        try {
+            return !plain || document.querySelector(plain) !== null;
+        } catch {
+            return false; // ended in a combinator, for one
+        }
+    };
+    const kept = new Set(read(ours));
+    return [...new Set(theme.flatMap(read))].filter(one => !kept.has(one) && matches(one));
+}"""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_style_sheet_has_every_rule_for_what_is_on_the_page(site, browser, page):
+    sheets = set((site / "_static").rglob("*.css")) - {site / SHEET, site / "_static/print.css"}
+    theme = [sheet.read_text("utf8") for sheet in sorted(sheets)]
+    with Visit(browser, (site / page).as_uri()) as visit:
+        assert not visit.page.evaluate(MISSING, [theme, (site / SHEET).read_text("utf8")])
+        assert visit.page.locator("link[rel=stylesheet]:not([media])").count() == 1
 
 
 @pytest.mark.parametrize("page", CHAPTERS)

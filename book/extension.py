@@ -10,6 +10,8 @@ from sphinx.util import logging
 
 MATHJAX = "sphinx-mathjax-offline"
 MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")
+# A formula in the text with the brackets, quotes and stops at it.
+FORMULA = re.compile(r'([(\[“]*)(<span class="math [^"]*">[^<]*</span>)((?:[,.;:!?)\]”%-]|’s?)*)')
 ROOT = Path(__file__).resolve().parent.parent
 
 logger = logging.getLogger(__name__)
@@ -71,9 +73,20 @@ def launch_notebooks_only(app, pagename, templatename, context, doctree):
         context["header_buttons"] = [b for b in buttons if b.get("label") != "launch-buttons"]
 
 
+def keep_formulas_whole(app, pagename, templatename, context, doctree):
+    """A browser would break the line between a formula and its comma: it takes it for a picture."""
+
+    def whole(match):
+        return f'<span class="unbroken">{match[0]}</span>' if match[1] or match[3] else match[0]
+
+    if "body" in context:
+        context["body"] = FORMULA.sub(whole, context["body"])
+
+
 def setup(app):
     app.connect("config-inited", choose_cache)
     app.connect("html-page-context", title_first_page)
     app.connect("html-page-context", launch_notebooks_only, priority=900)  # after the theme's
+    app.connect("html-page-context", keep_formulas_whole)
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

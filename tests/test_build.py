@@ -64,9 +64,29 @@ def test_mathjax_folder_has_the_parts_that_are_copied():
 
 def test_picture_size_is_in_css_pixels(tmp_path):
     Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
-    (tmp_path / "a.svg").write_text('<?xml?>\n<svg xmlns="x" width="72pt" height="36.0pt">')
+    (tmp_path / "a.svg").write_text('<?xml?>\n<svg xmlns="x" width="75pt" height="36.0pt">')
     assert weight.picture_size(tmp_path / "a.png") == (30, 20)
-    assert weight.picture_size(tmp_path / "a.svg") == (96, 48)
+    assert weight.picture_size(tmp_path / "a.svg") == (120, 58)
+
+
+FORMULA = '<span class="math notranslate nohighlight">\\(d\\)</span>'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rest"),
+    [("", ",", " then"), ("(", ").", ""), ("", "’s", " own"), ("", "-", "dimensional")],
+)
+def test_keep_formulas_whole_takes_in_what_is_set_close(before, after, rest):
+    context = {"body": f"of {before}{FORMULA}{after}{rest}"}
+    extension.keep_formulas_whole(None, "page", "", context, None)
+    assert context["body"] == f'of <span class="unbroken">{before}{FORMULA}{after}</span>{rest}'
+
+
+@pytest.mark.parametrize("after", ["", " of", "&amp;", "<em>, then</em>"])
+def test_keep_formulas_whole_leaves_alone_what_stands_by_itself(after):
+    context = {"body": f"of {FORMULA}{after}"}
+    extension.keep_formulas_whole(None, "page", "", context, None)
+    assert context["body"] == f"of {FORMULA}{after}"
 
 
 @pytest.fixture

@@ -134,6 +134,47 @@ def test_page_shows_one_h1_and_has_each_id_once(site, browser, page):
     assert not {name for name in ids if ids.count(name) > 1}
 
 
+# The places where a line ends between a formula in the text and the stop behind it.
+PARTED = """[...document.querySelectorAll('.bd-article span.math')].filter(formula => {
+    const text = formula.nextSibling;
+    if (text?.nodeType !== Node.TEXT_NODE || !/^[,.;:!?)\\]]/.test(text.data)) return false;
+    const range = document.createRange();
+    range.setStart(text, 0);
+    range.setEnd(text, 1);
+    return range.getBoundingClientRect().top > formula.getBoundingClientRect().bottom - 2;
+}).map(formula => formula.parentElement.textContent)"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_formula_and_the_stop_behind_it_share_a_line(site, browser, page, width):
+    with Visit(browser, (site / page).as_uri(), width=width) as visit:
+        assert not visit.page.evaluate(PARTED)
+
+
+# Of every box of code that is wider than a phone: can the keyboard reach it, does it fade?
+WIDE = """() => [...document.querySelectorAll('.bd-article pre')]
+    .filter(box => box.scrollWidth > box.clientWidth + 1)
+    .map(box => [box.tabIndex, box.classList.contains('goes-on')])"""
+UNFOLD = """document.querySelectorAll('.bd-article details').forEach(it => it.open = true);
+    document.querySelectorAll('.solution .toggle-button').forEach(it => it.click())"""
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_code_that_goes_on_is_in_reach_and_fades_until_its_end(site, browser, page):
+    with Visit(browser, (site / page).as_uri(), width=390) as visit:
+        visit.page.wait_for_selector(".goes-on")
+        visit.page.evaluate(UNFOLD)
+        visit.page.wait_for_timeout(500)
+        assert visit.page.locator(".solution.toggle-hidden").count() == 0
+        boxes = visit.page.evaluate(WIDE)
+        assert boxes
+        assert all(box == [0, True] for box in boxes)
+        visit.page.evaluate("document.querySelectorAll('pre').forEach(box => box.scrollLeft = 1e4)")
+        visit.page.wait_for_timeout(500)
+        assert all(box == [0, False] for box in visit.page.evaluate(WIDE))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_theme_is_chosen_before_the_scripts_come(site, browser, scheme):
     with browser.new_context(color_scheme=scheme) as context:

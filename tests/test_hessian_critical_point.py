@@ -207,12 +207,29 @@ each_function = pytest.mark.parametrize("function", [classify, shares])
         tensor([1, float("inf")]),
         torch.linalg.eigvals(torch.eye(2)),
         np.array([1.0, 1j]),
+        ["a"],
+        [None],
+        [10**400],
+        [[1.0, 2.0], [3.0]],
     ],
-    ids=["none", "empty", "number", "matrix", "nan", "inf", "complex tensor", "complex array"],
 )
 def test_classify_and_shares_refuse_what_is_no_spectrum(function, evals):
     with pytest.raises(ValueError, match=r"evals must be a finite, real, non-empty vector \(k,\)"):
         function(evals)
+
+
+@each_function
+def test_classify_and_shares_take_tensors_of_half_precision(function):
+    evals = torch.tensor([-1.0, 0.0, 2.0])
+    for dtype in (torch.float16, torch.bfloat16):
+        assert function(evals.to(dtype)) == function(evals)
+
+
+@each_function
+@pytest.mark.parametrize("tol", ["0", None, 1j])
+def test_classify_and_shares_refuse_a_tolerance_that_is_no_number(function, tol):
+    with pytest.raises(TypeError, match="tol must be a number"):
+        function([1.0], tol)
 
 
 @each_function

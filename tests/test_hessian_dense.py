@@ -285,6 +285,22 @@ def test_hvp_refuses_a_v_that_is_no_tensor():
         hvp(rosenbrock, tensor([1, 2]), [1.0, 2.0])
 
 
+@functions
+def test_derivatives_refuse_a_loss_that_is_not_real_or_no_number(function):
+    with pytest.raises(ValueError, match="the loss must be real, got"):
+        function(lambda t: (1j * t).sum(), tensor([1, 2]))
+    with pytest.raises(ValueError, match="the loss must be a number, got NaN"):
+        function(lambda t: torch.nan * t.sum(), tensor([1, 2]))
+    with pytest.raises(TypeError, match="loss must be a function, got 3"):
+        function(3, tensor([1, 2]))
+
+
+@pytest.mark.parametrize("chunk", [1.5, None, "64"])
+def test_hessian_refuses_a_chunk_that_is_no_int(chunk):
+    with pytest.raises(TypeError, match="chunk must be an int"):
+        hessian(rosenbrock, tensor([1, 2]), chunk=chunk)
+
+
 def test_hessian_refuses_an_empty_chunk():
     with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
         hessian(rosenbrock, tensor([1, 2]), chunk=0)

@@ -61,3 +61,17 @@ def test_flat_loss_leaves_frozen_parameters_out(examples):
 def test_flat_loss_refuses_a_model_with_nothing_to_move(examples):
     with pytest.raises(ValueError, match="no parameter that requires a gradient"):
         flat_loss(small_network().requires_grad_(False), cross_entropy, *examples)
+
+
+@pytest.mark.parametrize("theta", [torch.zeros(3), torch.zeros(1, 31), None])
+def test_flat_loss_refuses_a_theta_of_another_shape(examples, theta):
+    loss, _ = flat_loss(small_network(), cross_entropy, *examples)
+    with pytest.raises(ValueError, match="theta must be a tensor"):
+        loss(theta)
+
+
+def test_flat_loss_refuses_what_is_no_model_or_no_loss(examples):
+    with pytest.raises(TypeError, match="model must be a"):
+        flat_loss(None, cross_entropy, *examples)
+    with pytest.raises(TypeError, match="loss_fn must be a function"):
+        flat_loss(small_network(), None, *examples)

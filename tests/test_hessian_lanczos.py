@@ -436,6 +436,71 @@ def test_eigenpairs_refuse_arguments_out_of_range(options, message):
         eigenpairs(torch.eye(3), **options)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("k", value) for value in (2.0, "1", None)],
+        *[("max_matvecs", value) for value in (2.5, float("inf"), "9")],
+        *[("tol", value) for value in ("0.1", None, torch.tensor(0.1))],
+        *[("seed", value) for value in (0.5, None, "0")],
+        *[("v0", value) for value in ("abc", object())],
+    ],
+)
+def test_eigenpairs_refuse_an_argument_of_another_kind(name, value):
+    with pytest.raises(TypeError, match=f"{name} must be"):
+        eigenpairs(torch.eye(3), **{name: value})
+
+
+@pytest.mark.parametrize(
+    "H",
+    [np.eye(2, dtype=object), np.eye(2, dtype=np.longdouble), torch.eye(2).to_sparse()],
+    ids=["objects", "long doubles", "sparse"],
+)
+def test_eigenpairs_refuse_a_matrix_that_torch_cannot_multiply(H):
+    with pytest.raises(TypeError, match="H must be"):
+        eigenpairs(H)
+
+
+@pytest.mark.parametrize("value", [-1, 2**64])
+def test_eigenpairs_take_seeds_from_zero_on(value):
+    if value < 0:
+        with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
+            eigenpairs(torch.eye(3), seed=value)
+    else:
+        assert eigenpairs(torch.eye(3), seed=value).converged
+
+
+# --- numbers whose squares float64 cannot hold -------------------------------------------------
+
+
+@each_end
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200, 1e300])
+def test_eigenpairs_scale_with_the_matrix(which, scale):
+    H = symmetric(np.linspace(-2, 3, 12))
+    pairs, scaled = eigenpairs(H, k=2, which=which, tol=1e-8), eigenpairs(scale * H, 2, which, 1e-8)
+    assert scaled.converged
+    torch.testing.assert_close(scaled.evals / scale, pairs.evals, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e300])
+def test_eigenpairs_do_not_heed_how_long_v0_is(scale):
+    H = symmetric(np.linspace(-2, 3, 12))
+    v0 = draw(12, seed=3)
+    for matrix in (H, H.float()):
+        one, other = eigenpairs(matrix, v0=v0), eigenpairs(matrix, v0=scale * v0)
+        torch.testing.assert_close(one.evecs, other.evecs)
+    with pytest.raises(ValueError, match="v0 must be a finite, nonzero vector"):
+        eigenpairs(H, v0=1j * v0)
+
+
+def test_eigenpairs_of_a_matrix_in_half_precision_are_those_of_its_numbers():
+    H = symmetric(np.linspace(-2, 3, 12)).to(torch.bfloat16)
+    pairs = eigenpairs(H, k=2, which="BE", tol=1e-6)
+    assert pairs.converged
+    assert pairs.evals.dtype == torch.float64
+    np.testing.assert_allclose(pairs.evals, np.linalg.eigvalsh(H.double())[[0, -1]], atol=1e-5)
+
+
 # --- the space underneath --------------------------------------------------------------------
 
 

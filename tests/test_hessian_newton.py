@@ -60,6 +60,52 @@ def test_find_minimum_says_when_its_steps_did_not_suffice():
 
 
 @pytest.mark.parametrize(
+    "loss",
+    [
+        lambda t: t.sum(),  # H is 0: no step
+        lambda t: -(t**2).sum(),  # no floor: the loss reaches -infinity
+        lambda t: -t.exp().sum(),
+        lambda t: torch.where(t > 0.5, t**2, torch.nan).sum(),  # a step leads to where it is none
+    ],
+    ids=["linear", "parabola upside down", "exponential", "edge"],
+)
+def test_find_minimum_comes_to_an_end_where_there_is_none(loss):
+    found = find_minimum(loss, point(1.0, 2.0))
+    assert not found.converged
+    assert found.theta.isfinite().all()
+    assert loss(found.theta) <= loss(point(1.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("loss", "start"),
+    [
+        (lambda t: torch.nan * t.sum(), (1.0, 2.0)),
+        (lambda t: t.sqrt().sum(), (0.0, 1.0)),
+        (lambda t: (1 / t).sum(), (0.0, 1.0)),
+    ],
+    ids=["NaN", "infinite slope", "infinite"],
+)
+def test_find_minimum_refuses_a_loss_without_finite_derivatives(loss, start):
+    with pytest.raises(ValueError, match="loss must be"):
+        find_minimum(loss, point(*start))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("steps", 1.5), ("steps", "2"), ("tol", "0"), ("theta", [1.0]), ("loss", None)],
+)
+def test_find_minimum_refuses_an_argument_of_another_kind(name, value):
+    arguments = {"loss": rosenbrock, "theta": point(0.0, 0.0), name: value}
+    with pytest.raises(TypeError, match=f"{name} must be"):
+        find_minimum(**arguments)
+
+
+def test_find_minimum_refuses_a_dtype_without_eigenvalues():
+    with pytest.raises(TypeError, match="theta must be a tensor in float32 or float64"):
+        find_minimum(rosenbrock, torch.zeros(2, dtype=torch.float16))
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"steps": -1}, "steps must be at least 0, got -1"),

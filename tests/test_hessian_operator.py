@@ -783,6 +783,45 @@ def test_operator_refuses_a_loss_that_is_no_scalar():
         H.product(H.like)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("model", None), ("loss_fn", 1), ("params", 5), ("memory", "1 GB")],
+)
+def test_operator_refuses_an_argument_of_another_kind(name, value):
+    arguments = {"model": mlp(), "loss_fn": cross_entropy, "data": [classes(12, 5)], name: value}
+    with pytest.raises(TypeError, match=f"{name} must be"):
+        HessianOperator(**arguments)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        (draw(2, 9, seed=0), torch.tensor([0, 1])),
+        (draw(2, 5, seed=0).float(), torch.tensor([0, 1])),
+    ],
+    ids=["width", "dtype"],
+)
+def test_operator_refuses_a_batch_that_does_not_fit_the_model(batch):
+    H = HessianOperator(mlp(), cross_entropy, [classes(12, 5), batch])
+    with pytest.raises(ValueError, match="batch 1 of data does not fit model and loss_fn: mat1"):
+        H.product(H.like)
+
+
+def test_operator_refuses_a_complex_loss():
+    H = HessianOperator(mlp(), lambda output, label: (1j * output).sum(), [classes(12, 5)])
+    with pytest.raises(ValueError, match="the loss must be real"):
+        H.product(H.like)
+
+
+def test_operator_refuses_vectors_that_are_not_real():
+    H = HessianOperator(mlp(), cross_entropy, [classes(12, 5)])
+    with pytest.raises(ValueError, match="v must be real numbers, got complex128"):
+        H @ (1j * np.ones(len(H.like)))
+    for v in (None, np.ones(len(H.like)), torch.ones(3), 1j * H.like):
+        with pytest.raises(ValueError, match="v must be a real tensor"):
+            H.product(v)
+
+
 def test_operator_refuses_a_vector_of_another_length():
     H = HessianOperator(mlp(), cross_entropy, [classes(12, 5)])
     with pytest.raises(ValueError, match="dimension mismatch"):

@@ -163,6 +163,15 @@ def test_estimates_refuse_a_single_probe(function):
 
 
 @each_function
+@pytest.mark.parametrize(
+    ("name", "value"), [("num_probes", 2.5), ("num_probes", "9"), ("seed", None), ("seed", 0.5)]
+)
+def test_estimates_refuse_an_argument_that_is_no_int(function, name, value):
+    with pytest.raises(TypeError, match=f"{name} must be an int"):
+        function(operator(torch.eye(3)), **{name: value})
+
+
+@each_function
 def test_estimates_refuse_products_that_are_not_finite(function):
     H = torch.diag(tensor([1, float("nan")]))
     for given_as in (H, operator(H)):

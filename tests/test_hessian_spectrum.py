@@ -133,11 +133,22 @@ def test_spectral_density_spends_its_products_and_no_more():
         ({"width": 0}, "width must be above 0, got 0"),
         ({"width": float("inf")}, "width must be above 0, got inf"),
         ({"width": float("nan")}, "width must be above 0, got nan"),
+        ({"width": 1e-320}, "width must be above 0, got 1e-320: it takes 1e-9 to 1e9"),
+        ({"width": 1e300}, "width must be .*1e-9 to 1e9"),
     ],
 )
 def test_spectral_density_refuses_arguments_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         spectral_density(torch.eye(3), **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("num_steps", 1.5), ("num_steps", float("nan")), ("points", 400.0), ("width", "0.1")],
+)
+def test_spectral_density_refuses_an_argument_of_another_kind(name, value):
+    with pytest.raises(TypeError, match=f"{name} must be"):
+        spectral_density(torch.eye(3), **{name: value})
 
 
 # --- interruption ----------------------------------------------------------------------------

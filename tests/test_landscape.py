@@ -275,6 +275,13 @@ BAD = [
     ({"loss_fn": lambda output, label: output}, "loss_fn must return a scalar"),
     ({"loss_fn": lambda output, label: 1.0}, "loss_fn must return a scalar"),
     ({"model": mlp().requires_grad_(False)}, "no parameter that requires a gradient"),
+    ({"u": 1j * U}, "u must be real"),
+    ({"model": mlp().float(), "u": 1e300 * U.double()}, "finite and not 0 in torch.float32"),
+    ({"model": mlp().float(), "u": 1e-300 * U.double()}, "finite and not 0 in torch.float32"),
+    ({"model": mlp().float(), "x": (0, 1e300)}, "x must be two finite numbers"),
+    ({"x": (-1.7e308, 1.7e308)}, "x must be two finite numbers"),  # so far apart is infinity
+    ({"data": [(torch.ones(2, 9).double(), torch.tensor([0, 1]))]}, "data does not fit model"),
+    ({"loss_fn": lambda output, label: 1j * output.sum()}, "loss_fn must return a scalar"),
 ]
 
 
@@ -287,6 +294,24 @@ def test_slice_1d_refuses_bad_input(argument, match):
     assert snapshot(arguments["model"]) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model", None),
+        ("loss_fn", None),
+        ("data", 5),
+        ("u", "u"),
+        ("u", None),
+        ("x", "ab"),
+        ("x", None),
+    ],
+)
+def test_slice_1d_refuses_an_argument_of_another_kind(name, value):
+    arguments = {"model": mlp(), "loss_fn": cross_entropy, "data": DATA, "u": U, name: value}
+    with pytest.raises(TypeError, match=f"{name} must be"):
+        slice_1d(**arguments)
+
+
 @pytest.mark.parametrize("data", [DATA[0], [DATA[0][0]], [(*DATA[0], 0)], [0], 5])
 def test_slice_1d_refuses_data_that_is_no_batches(data):
     with pytest.raises(TypeError):
@@ -297,6 +322,8 @@ def test_slice_1d_refuses_data_that_is_no_batches(data):
     ("argument", "match"),
     [
         ({"v": -2 * U}, "u and v must span a plane"),
+        ({"u": 1e-200 * U.double(), "v": 1e-200 * U.double()}, "u and v must span a plane"),
+        ({"u": 1e200 * U.double(), "v": 1e200 * U.double()}, "u and v must span a plane"),
         ({"v": torch.ones(2)}, "v must be a vector"),
         ({"y": (3, 2)}, "y must be two"),
     ],
@@ -341,6 +368,16 @@ def test_random_direction_is_orthogonal_filter_by_filter(make):
                 torch.testing.assert_close((a * b).sum(1), torch.zeros(len(p)).double())
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_random_direction_scales_with_the_model_and_not_with_what_it_avoids(scale):
+    model, u = mlp(), draw_like(mlp())
+    v = random_direction(model, 1, u)
+    torch.testing.assert_close(random_direction(model, 1, scale * u), v)
+    for p in model.parameters():
+        p.data *= scale
+    torch.testing.assert_close(random_direction(model, 1, u) / scale, v)
+
+
 def test_random_direction_is_gaussian_before_it_is_scaled():
     """Of n coordinates of a Gaussian direction on the unit sphere, n times the fourth power
     has the mean 3 n / (n + 2); of a uniform draw's it would be 9 / 5."""
@@ -377,8 +414,18 @@ def test_random_direction_leaves_out_what_cannot_turn_or_is_frozen():
         (lambda: nn.Linear(1, 200), {"orthogonal_to": draw(400, seed=1)}, "can turn"),
         (lambda: mlp().requires_grad_(False), {}, "requires a gradient"),
         (mlp, {"orthogonal_to": torch.ones(3)}, r"orthogonal_to must be a vector \(39,\)"),
+        (mlp, {"orthogonal_to": 1j * torch.ones(39)}, "orthogonal_to must be real"),
+        (mlp, {"seed": -1}, "seed must be 0 to"),
+        (lambda: nn.Linear(3, 2, dtype=torch.complex64), {}, "must have parameters that are real"),
     ],
 )
 def test_random_direction_refuses_bad_input(make, options, match):
     with pytest.raises(ValueError, match=match):
         random_direction(make(), **options)
+
+
+def test_random_direction_refuses_a_model_that_is_not_finite():
+    model = mlp()
+    model[0].weight.data[0, 0] = torch.nan
+    with pytest.raises(ValueError, match="model must have parameters that are real and finite"):
+        random_direction(model)

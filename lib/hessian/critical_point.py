@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lib.hessian.arguments import real
 from lib.hessian.krylov import as_product
 from lib.hessian.lanczos import eigenpairs
 
@@ -52,6 +53,7 @@ def classify(evals, tol=1e-6):
         A :class:`CriticalPoint`.
 
     Raises:
+        TypeError: tol is not a number.
         ValueError: evals is empty, not a vector, not real or not finite, or tol is out of range.
 
     >>> classify(torch.tensor([-2.0, 2.0])), classify(torch.tensor([0.0, 4.0]))
@@ -76,16 +78,27 @@ def shares(evals, tol=1e-6):
     >>> shares(torch.tensor([-1.0, 1e-9, 0.5, 2.0]))
     Shares(positive=0.5, zero=0.25, negative=0.25)
     """
-    evals = np.asarray(evals.detach().cpu() if torch.is_tensor(evals) else evals)
-    if evals.ndim != 1 or not len(evals) or np.iscomplexobj(evals) or not np.isfinite(evals).all():
-        raise ValueError(f"evals must be a finite, real, non-empty vector (k,), got {evals}")
-    if not 0 <= tol < 1:
+    evals = _vector(evals)
+    if not 0 <= real("tol", tol) < 1:
         raise ValueError(f"tol must be in [0, 1), got {tol}")
-    evals = evals.astype(float)
-    zero = tol * np.abs(evals).max()
+    zero = float(tol) * np.abs(evals).max()
     positive, negative = int((evals > zero).sum()), int((evals < -zero).sum())
     n = len(evals)
     return Shares(positive / n, (n - positive - negative) / n, negative / n)
+
+
+def _vector(evals):
+    if torch.is_tensor(evals):
+        evals = evals.detach().cpu()
+        evals = evals if evals.is_complex() else evals.double()  # NumPy has no bfloat16
+    try:
+        array = np.asarray(evals)
+    except (TypeError, ValueError, RuntimeError):  # of rows that differ in length
+        array = np.array(None)
+    fits = array.ndim == 1 and len(array) and array.dtype.kind in "biuf"
+    if not fits or not np.isfinite(array).all():
+        raise ValueError(f"evals must be a finite, real, non-empty vector (k,), got {evals}")
+    return array.astype(float)
 
 
 def escape_direction(H, tol=1e-3):

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lib.hessian.arguments import at_least, check_function
+
 
 def gradient(loss, theta):
     r"""Gradient of a loss at a point.
@@ -19,8 +21,10 @@ def gradient(loss, theta):
         g, shape (d,), detached.
 
     Raises:
-        TypeError: theta is not a floating-point tensor, or loss(theta) is not a tensor.
-        ValueError: theta is not a finite vector, or loss(theta) is not a scalar.
+        TypeError: loss is not a function, theta not a floating-point tensor, or loss(theta) not a
+            tensor.
+        ValueError: theta is not a finite vector, or loss(theta) not a scalar that is real and a
+            number.
 
     >>> gradient(lambda t: (t**3).sum(), torch.tensor([1.0, 2.0]))
     tensor([ 3., 12.])
@@ -44,7 +48,7 @@ def hessian(loss, theta, chunk=64):
         H, shape (d, d), detached.
 
     Raises:
-        TypeError, ValueError: as :func:`gradient`; also when chunk is below 1.
+        TypeError, ValueError: as :func:`gradient`; also when chunk is not an int of 1 or more.
 
     >>> hessian(lambda t: t[0] ** 2 * t[1], torch.tensor([1.0, 2.0]))
     tensor([[4., 2.],
@@ -88,13 +92,19 @@ def hvp(loss, theta, v):
 
 def _gradient_graph(loss, theta):
     """The gradient with its graph, and the leaf it may be differentiated by once more."""
-    if not torch.is_tensor(theta) or not theta.is_floating_point():
+    check_function("loss", loss)
+    dense = torch.is_tensor(theta) and theta.layout is torch.strided
+    if not dense or not theta.is_floating_point():
         raise TypeError(f"theta must be a floating-point tensor, got {theta!r}")
     if theta.ndim != 1 or not theta.isfinite().all():
         raise ValueError(f"theta must be a finite vector (d,), got {theta!r}")
     with graph_mode():
         point = theta.detach().clone().requires_grad_()
-        return flat_gradient(loss(point), [point]), point
+        value = loss(point)
+        g = flat_gradient(value, [point])
+    if value.isnan().any():  # its second derivatives might be 0 all the same
+        raise ValueError("the loss must be a number, got NaN")
+    return g, point
 
 
 @contextmanager
@@ -111,6 +121,8 @@ def flat_gradient(value, params):
         raise TypeError(f"the loss must be a tensor, got {value!r}")
     if value.numel() != 1:
         raise ValueError(f"the loss must be a scalar, got shape {tuple(value.shape)}")
+    if value.is_complex():
+        raise ValueError(f"the loss must be real, got {value.dtype}")
     if not value.requires_grad:  # a constant
         return params[0].new_zeros(sum(p.numel() for p in params))
     grads = torch.autograd.grad(
@@ -129,8 +141,7 @@ def differentiate(g, params, v):
 
 def hessian_rows(g, params, chunk):
     """All rows of the Hessian, ``chunk`` at a time, from the gradient's graph."""
-    if chunk < 1:
-        raise ValueError(f"chunk must be at least 1, got {chunk}")
+    chunk = min(at_least("chunk", chunk, 1), max(1, len(g)))
     if not g.requires_grad:
         return g.new_zeros(len(g), len(g))
     H = torch.empty(len(g), len(g), dtype=g.dtype, device=g.device)

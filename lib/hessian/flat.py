@@ -2,6 +2,8 @@
 
 import torch
 
+from lib.hessian.arguments import check_function, check_module
+
 
 def flat_loss(model, loss_fn, x, label):
     r"""The loss of a model on given examples, as a function of all its parameters in one vector.
@@ -19,7 +21,8 @@ def flat_loss(model, loss_fn, x, label):
         in the order of ``model.parameters()``.
 
     Raises:
-        ValueError: no parameter requires a gradient.
+        TypeError: model is not a module, or loss_fn not a function.
+        ValueError: no parameter requires a gradient; of the function, when theta is not (d,).
 
     >>> line = torch.nn.Linear(1, 1)
     >>> x = torch.tensor([[1.0], [3.0]])
@@ -27,12 +30,17 @@ def flat_loss(model, loss_fn, x, label):
     >>> theta.shape, loss(torch.tensor([2.0, 1.0]))  # y = 2x + 1, off by 1 everywhere
     (torch.Size([2]), tensor(1.))
     """
+    check_module(model)
+    check_function("loss_fn", loss_fn)
     params = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     if not params:
         raise ValueError("model has no parameter that requires a gradient")
     sizes = [p.numel() for p in params.values()]
+    shape = (sum(sizes),)
 
     def loss(theta):
+        if getattr(theta, "shape", None) != shape:
+            raise ValueError(f"theta must be a tensor {shape}, got {theta!r}")
         parts = zip(params.items(), theta.split(sizes), strict=True)
         values = {name: part.view_as(p) for (name, p), part in parts}
         return loss_fn(torch.func.functional_call(model, values, (x,)), label)

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator
 
+from lib.hessian.arguments import at_least
+
 BLOCK = 32  # basis vectors stored together, so that memory grows with use and nothing is copied
 
 
@@ -64,8 +66,10 @@ class KrylovSpace:
         T = np.zeros((self.count, self.size))
         for i, column in enumerate(self.columns):
             T[: len(column), i] = column
+        scale = np.abs(T).max() or 1.0  # squares of 1e-200 would be 0
+        T /= scale
         evals, c = np.linalg.eigh(T[: self.size])  # from the lower triangle, which is complete
-        return evals, c, np.linalg.norm(T[self.size :] @ c, axis=0)
+        return scale * evals, c, scale * np.linalg.norm(T[self.size :] @ c, axis=0)
 
     def combine(self, c):
         """The vectors V^T c, as rows (k, d), for c in columns (size, k)."""
@@ -117,9 +121,13 @@ def as_product(H):
 
     H may be a symmetric tensor or array, a SciPy ``LinearOperator``, or one with a ``product`` of
     its own on tensors (a ``HessianOperator``). Whether an operator is symmetric is not checked.
+    All is done in float64, but for an H in float32.
     """
     if isinstance(H, np.ndarray):
-        H = torch.from_numpy(np.require(H, requirements="CW"))  # torch warns of read-only memory
+        try:
+            H = torch.from_numpy(np.require(H, requirements="CW"))  # torch warns if read-only
+        except TypeError as error:
+            raise TypeError(f"H must be an array of numbers: {error}") from error
     if not isinstance(H, torch.Tensor | LinearOperator):
         raise TypeError(f"H must be a tensor, array or LinearOperator, got {type(H).__name__}")
     if len(H.shape) != 2 or H.shape[0] != H.shape[1] or not H.shape[0]:
@@ -127,7 +135,9 @@ def as_product(H):
     if H.dtype.is_complex if isinstance(H, torch.Tensor) else H.dtype.kind == "c":
         raise ValueError(f"H must be real, got {H.dtype}")
     if isinstance(H, torch.Tensor):
-        H = H.detach() if H.is_floating_point() else H.double()
+        if H.layout is not torch.strided:
+            raise TypeError(f"H must be dense, got a tensor of layout {H.layout}")
+        H = H.detach() if H.dtype == torch.float32 else H.detach().double()
         if ((H - H.T).abs() > 1e-3 * H.abs().max()).any():
             raise ValueError("H must be symmetric, got one that differs from its transpose")
         return H.mv, H[0]
@@ -139,15 +149,16 @@ def as_product(H):
 
 def norm(w):
     """Length of w; in float64, since squares of 1e-23 are 0 in float32."""
-    return torch.linalg.vector_norm(w, dtype=torch.float64).item()
+    length = torch.linalg.vector_norm(w, dtype=torch.float64).item()
+    if 1e-140 < length < 1e140:
+        return length
+    biggest = w.abs().max().item()  # squares may have left the range of float64 too
+    if not 0 < biggest < math.inf:
+        return biggest
+    return biggest * torch.linalg.vector_norm(w / biggest, dtype=torch.float64).item()
 
 
 def random_rows(n, like, seed):
     """n Gaussian vectors shaped as ``like``, in rows; the same on every device."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(at_least("seed", seed, 0) % 2**64)
     return torch.randn(n, len(like), generator=generator, dtype=like.dtype).to(like.device)
-
-
-def at_least(name, value, low):
-    if value < low:
-        raise ValueError(f"{name} must be at least {low}, got {value}")

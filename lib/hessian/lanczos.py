@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lib.hessian.arguments import integer, real
 from lib.hessian.krylov import KrylovSpace, as_product, norm, random_rows
 from lib.progress import progress_bar, until_interrupted
 
@@ -44,17 +45,18 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, p
             products are made, so that an eigenvector that is not, or no longer, a wanted one
             leads away from itself; of two pairs that nearly tie, v0's may still be taken for the
             outermost.
-        seed: of the random start vectors.
+        seed: of the random start vectors, an int of 0 or more.
         progress: show a progress bar, which goes away at the end; its time left is the most there
             can be. None shows it where a person looks on, and never where outputs are stored.
 
     Returns:
-        A named tuple ``(evals, evecs, residuals, num_matvecs, converged)``, its tensors in H's
-        dtype and on its device. Where ``converged`` is False, the residuals tell how far it got.
-        A KeyboardInterrupt, once k products are made, ends the search so, with a warning.
+        A named tuple ``(evals, evecs, residuals, num_matvecs, converged)``, its tensors on H's
+        device, in float64, or float32 where H is. Where ``converged`` is False, the residuals tell
+        how far it got. A KeyboardInterrupt, once k products are made, ends the search so, with a
+        warning.
 
     Raises:
-        TypeError: H is of no kind named above.
+        TypeError: H or an argument is of no kind named above.
         ValueError: H is not square, real and (as a matrix) symmetric, H v is not finite, or an
             argument is out of its range.
 
@@ -63,7 +65,7 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, p
     """
     product, like = as_product(H)
     n = len(like)
-    _check(n, k, which, tol, max_matvecs)
+    k, max_matvecs = _checked(n, k, which, tol, max_matvecs)
     starts = random_rows(k - k // 2 if which == "BE" else k, like, seed)
     if v0 is not None:
         starts[0] = _start(v0, like) + 0.1 * starts[0] / starts[0].norm()
@@ -125,19 +127,26 @@ def _positions(evals, k, which):
     return np.r_[:low, len(evals) - k + low : len(evals)]
 
 
-def _check(n, k, which, tol, max_matvecs):
+def _checked(n, k, which, tol, max_matvecs):
+    k, max_matvecs = integer("k", k), integer("max_matvecs", max_matvecs)
     if not 1 <= k <= n:
         raise ValueError(f"k must be between 1 and d = {n}, got {k}")
-    if which not in ("LA", "SA", "LM", "BE"):
+    if not isinstance(which, str) or which not in ("LA", "SA", "LM", "BE"):
         raise ValueError(f"which must be LA, SA, LM or BE, got {which!r}")
-    if not 0 < tol < 1:
+    if not 0 < real("tol", tol) < 1:
         raise ValueError(f"tol must be in (0, 1), got {tol}")
     if max_matvecs < k:
         raise ValueError(f"max_matvecs must be at least k = {k}, got {max_matvecs}")
+    return k, max_matvecs
 
 
 def _start(v0, like):
-    v0 = torch.as_tensor(v0).detach().to(like)
-    if v0.shape != like.shape or not v0.isfinite().all() or not v0.any():
+    try:
+        v0 = torch.as_tensor(v0).detach()
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise TypeError(f"v0 must be a vector ({len(like)},), got {v0!r}: {error}") from error
+    fits = v0.shape == like.shape and not v0.is_complex()
+    if not fits or not v0.isfinite().all() or not v0.any():
         raise ValueError(f"v0 must be a finite, nonzero vector ({len(like)},), got {v0}")
-    return v0 / v0.norm()
+    v0 = v0.double() / norm(v0.double())
+    return v0.to(like)

@@ -1,8 +1,12 @@
 """A model's loss on a batch, as a function of the parameters that the Hessian is taken of."""
 
+from collections.abc import Iterable
+
 import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map
+
+from lib.hessian.arguments import check_function, check_module
 
 UNSTEADY = (
     torch.nn.modules.dropout._DropoutNd,
@@ -31,12 +35,16 @@ class Objective:
     """
 
     def __init__(self, model, loss_fn, names, dtype):
+        check_module(model)
+        check_function("loss_fn", loss_fn)
         if isinstance(model, DistributedDataParallel):
             model = model.module
         if dtype not in (None, torch.float32, torch.float64):
             raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
         self.model, self.dtype = model, dtype
-        self.names = [names] if isinstance(names, str) else names
+        if not (names is None or isinstance(names, str | Iterable)):
+            raise TypeError(f"params must be a name, a list of names, or None, got {names!r}")
+        self.names = [names] if isinstance(names, str) else names and list(names)
         self._loss = _Loss(model, loss_fn)
         self._layout = self._check_layout()
         self.check_mode()

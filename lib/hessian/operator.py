@@ -7,6 +7,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 
 from lib.hessian import ranks
+from lib.hessian.arguments import fitting, real
 from lib.hessian.dense import differentiate, flat_gradient, graph_mode, hessian_rows
 from lib.hessian.graphs import KeptGraphs
 from lib.hessian.objective import Objective
@@ -51,12 +52,13 @@ class HessianOperator(LinearOperator):
         like: an empty tensor of the Hessian's length, dtype and device.
 
     Raises:
-        TypeError: data can be read only once, or is no iterable of pairs.
-        ValueError: data is empty or gives another number of examples than before, nothing
-            requires a gradient, params names nothing, parameters are mixed in dtype or device or
-            neither float32 nor float64, a module is in training mode as above, memory is below
-            0, the loss is not a finite scalar, or the models of the ranks differ. What one rank
-            raises is raised on all.
+        TypeError: data can be read only once, or is no iterable of pairs; another argument is of
+            no kind named above.
+        ValueError: data is empty, does not fit model and loss_fn, or gives another number of
+            examples than before, nothing requires a gradient, params names nothing, parameters
+            are mixed in dtype or device or neither float32 nor float64, a module is in training
+            mode as above, memory is below 0, the loss is not a finite real scalar, or the models
+            of the ranks differ. What one rank raises is raised on all.
 
     >>> line = torch.nn.Linear(1, 1).double()
     >>> x = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
@@ -67,7 +69,7 @@ class HessianOperator(LinearOperator):
 
     def __init__(self, model, loss_fn, data, params=None, dtype=None, memory=GIBIBYTE):
         with ranks.errors_shared():
-            if not memory >= 0:
+            if not real("memory", memory) >= 0:
                 raise ValueError(f"memory must be at least 0 bytes, got {memory}")
             self.model, self.loss_fn, self.data = model, loss_fn, data
             self._objective = Objective(model, loss_fn, params, dtype)
@@ -92,7 +94,12 @@ class HessianOperator(LinearOperator):
     def product(self, v):
         """H v for a tensor v (d,) in the model's dtype and on its device."""
         self.num_matvecs += 1
-        return self._sum(differentiate, v)
+        try:
+            return self._sum(differentiate, v)
+        except (RuntimeError, TypeError) as error:
+            if torch.is_tensor(v) and v.shape == self.like.shape and not v.is_complex():
+                raise
+            raise ValueError(f"v must be a real tensor {(len(self.like),)}, got {v!r}") from error
 
     def dense(self, chunk=64):
         """The whole Hessian, shape (d, d), ``chunk`` rows at a time; takes d² numbers."""
@@ -129,14 +136,18 @@ class HessianOperator(LinearOperator):
 
     def _gradient_graph(self, i, x, label):
         with graph_mode():
-            loss = self._objective(x, label)
+            with fitting(f"batch {i} of data"):
+                loss = self._objective(x, label)
             g = flat_gradient(loss, self._objective.leaves)
         if not torch.isfinite(loss).all():
             raise ValueError(f"the loss is not finite in batch {i}: {loss.item()}")
         return g
 
     def _matvec(self, v):
-        return self.product(torch.tensor(v.reshape(-1).copy()).to(self.like)).cpu().numpy()
+        if v.dtype.kind not in "biuf":
+            raise ValueError(f"v must be real numbers, got {v.dtype}")
+        v = torch.from_numpy(v.reshape(-1).astype(self.dtype))
+        return self.product(v.to(self.like.device)).cpu().numpy()
 
     def _adjoint(self):
         return self

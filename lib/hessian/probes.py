@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lib.hessian.krylov import as_product, at_least, random_rows
+from lib.hessian.arguments import at_least
+from lib.hessian.krylov import as_product, random_rows
 from lib.progress import progress_bar, until_interrupted
 
 
@@ -39,7 +40,7 @@ def trace(H, num_probes=30, seed=0, progress=None):
     Args:
         H: symmetric tensor or array (d, d), SciPy ``LinearOperator``, or ``HessianOperator``.
         num_probes: random vectors v, one product each, >= 2.
-        seed: of the probes.
+        seed: of the probes, an int of 0 or more.
         progress: as in :func:`lib.hessian.eigenpairs`.
 
     Returns:
@@ -72,8 +73,8 @@ def diagonal(H, num_probes=30, seed=0, progress=None):
     Args, Raises: as :func:`trace`.
 
     Returns:
-        A named tuple ``(estimate, standard_error)`` of tensors (d,) in H's dtype and on its
-        device; interrupted, as a trace.
+        A named tuple ``(estimate, standard_error)`` of tensors (d,) on H's device, in float64,
+        or float32 where H is; interrupted, as a trace.
 
     >>> diagonal(torch.tensor([[3.0, 1.0], [1.0, -2.0]])).estimate
     tensor([ 3., -2.])
@@ -93,7 +94,7 @@ def diagonal(H, num_probes=30, seed=0, progress=None):
 
 def _moments(what, sample, like, num_probes, seed, progress):
     """How many samples of a random v were taken, their mean, and its standard error."""
-    at_least("num_probes", num_probes, 2)
+    num_probes = at_least("num_probes", num_probes, 2)
     signs = torch.where(random_rows(num_probes, like, seed) < 0, -1, 1).to(like)
     moments = 0, 0.0, 0.0  # of a running mean (Welford, 1962), so that nothing is stored
     bar = progress_bar(num_probes, progress, "products")

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.hessian.krylov import KrylovSpace, as_product, at_least, random_rows
+from lib.hessian.arguments import at_least, real
+from lib.hessian.krylov import KrylovSpace, as_product, random_rows
 from lib.hessian.probes import Partial
 from lib.progress import progress_bar, until_interrupted
 
@@ -32,8 +33,8 @@ def spectral_density(H, num_probes=10, num_steps=80, points=400, width=0.01, see
         points: of the grid, which reaches 5 s beyond the outermost Ritz values; at least
             11 + 1 / width, so that it resolves a bell.
         width: s, as a fraction of the range of the Ritz values (of their size, where they are
-            all one), > 0.
-        seed: of the probes.
+            all one), 1e-9 to 1e9.
+        seed: of the probes, an int of 0 or more.
         progress: as in :func:`lib.hessian.eigenpairs`.
 
     Returns:
@@ -42,7 +43,7 @@ def spectral_density(H, num_probes=10, num_steps=80, points=400, width=0.01, see
         False for its ``converged``.
 
     Raises:
-        TypeError: H is of no kind named above.
+        TypeError: H or an argument is of no kind named above.
         ValueError: H is not square, real and (as a matrix) symmetric, H v is not finite, or an
             argument is out of its range.
 
@@ -52,11 +53,11 @@ def spectral_density(H, num_probes=10, num_steps=80, points=400, width=0.01, see
     0.4
     """
     product, like = as_product(H)
-    at_least("num_probes", num_probes, 2)
-    at_least("num_steps", num_steps, 1)
-    if not 0 < width < np.inf:
-        raise ValueError(f"width must be above 0, got {width}")
-    at_least("points", points, math.ceil(11 + 1 / width))
+    num_probes = at_least("num_probes", num_probes, 2)
+    num_steps = at_least("num_steps", num_steps, 1)
+    if not 1e-9 <= real("width", width) <= 1e9:
+        raise ValueError(f"width must be above 0, got {width}: it takes 1e-9 to 1e9")
+    points = at_least("points", points, math.ceil(11 + 1 / width))
     seen = []
     bar = progress_bar(num_probes * num_steps, progress, "products")
     with until_interrupted("spectral_density", lambda: len(seen) >= 2), bar:

@@ -1,10 +1,12 @@
 """The loss along a line and over a plane through a model's parameters."""
 
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
 
 from lib.hessian import HessianOperator
+from lib.hessian.arguments import fitting
 from lib.landscape.directions import split, trainable
 from lib.landscape.first_layers import FirstLayers
 from lib.progress import progress_bar
@@ -45,16 +47,18 @@ def slice_1d(model, loss_fn, data, u, x=(-1, 1), points=51):
         data: batches ``(x, label)`` in any iterable; one counts for ``len(label)`` examples.
         u: direction (d,) over all parameters that require a gradient, in the order of
             ``model.parameters()``, as the eigenvectors of a ``HessianOperator`` are.
-        x: the two ends of the coordinate's range, the lower first.
+        x: the two ends of the coordinate's range, the lower first, which the parameters' dtype
+            can hold.
         points: how many, 2 or more; an odd number and opposite ends put one at theta itself.
 
     Returns:
         A named tuple ``(x, losses)``. A loss that overflows is infinite or NaN.
 
     Raises:
-        TypeError: data does not give pairs.
-        ValueError: data is empty, a direction, range or number of points is not as above, the
-            loss is not a scalar, or the model is none that a ``HessianOperator`` takes.
+        TypeError: data does not give pairs, or another argument is of no kind named above.
+        ValueError: data is empty or does not fit model and loss_fn, a direction, range or number
+            of points is not as above, the loss is not a real scalar, or the model is none that a
+            ``HessianOperator`` takes.
 
     >>> model = torch.nn.Linear(1, 1, bias=False)
     >>> torch.nn.init.constant_(model.weight, 2.0).item()
@@ -63,7 +67,8 @@ def slice_1d(model, loss_fn, data, u, x=(-1, 1), points=51):
     >>> slice_1d(model, torch.nn.functional.mse_loss, data, torch.ones(1), points=3).losses
     tensor([4., 1., 0.], dtype=torch.float64)
     """
-    xs, u = _coordinates("x", x, points), split(trainable(model), "u", u)
+    params = trainable(model)
+    xs, u = _coordinates("x", x, points, params), split(params, "u", u)
     return Line(xs, _losses(model, loss_fn, data, xs, u, [0.0], u)[0])
 
 
@@ -91,11 +96,10 @@ def slice_2d(model, loss_fn, data, u, v, x=(-1, 1), y=(-1, 1), points=25):
             [1.0000, 0.5000, 1.0000],
             [2.5000, 2.0000, 2.5000]], dtype=torch.float64)
     """
-    xs, ys = _coordinates("x", x, points), _coordinates("y", y, points)
     params = trainable(model)
+    xs, ys = _coordinates("x", x, points, params), _coordinates("y", y, points, params)
     u, v = split(params, "u", u), split(params, "v", v)
-    uu, uv, vv = (_dot(a, b) for a, b in ((u, u), (u, v), (v, v)))
-    if uv**2 > (1 - 1e-9) * uu * vv:
+    if (_unit(u) @ _unit(v)) ** 2 > 1 - 1e-9:
         raise ValueError("u and v must span a plane, got two directions on one line")
     return Plane(xs, ys, _losses(model, loss_fn, data, xs, u, ys, v))
 
@@ -111,24 +115,29 @@ def _losses(model, loss_fn, data, xs, u, ys, v):
     start = [t.clone() for t in tensors]
     theta = start[: len(params)]
     total, seen = torch.zeros(len(ys), len(xs), dtype=torch.float64), 0
+    try:
+        batches = iter(data)
+    except TypeError:
+        raise TypeError(f"data must be batches, such as [(x, label)], got {data!r}") from None
     passes = len(data) if hasattr(data, "__len__") else None
     with progress_bar(passes and passes * total.numel(), unit="points") as bar, torch.no_grad():
         try:
-            for batch in data:
+            for batch in batches:
                 if torch.is_tensor(batch):
                     raise TypeError("data must be batches: pass [(x, label)], not (x, label)")
                 HessianOperator(model, loss_fn, [batch])  # for what it refuses
                 inputs, label = batch
                 layers = FirstLayers(inputs, params, theta, u, v)
-                for j, y in enumerate(map(float, ys)):
-                    row = torch._foreach_add(theta, v, alpha=y)
-                    for i, x in enumerate(map(float, xs)):
-                        torch._foreach_copy_(moved, row)
-                        torch._foreach_add_(moved, u, alpha=x)
-                        with layers.at(x, y):
-                            output = model(inputs)
-                        total[j, i] += len(label) * _scalar(loss_fn(output, label))
-                        bar.update()
+                with fitting("data"):
+                    for j, y in enumerate(map(float, ys)):
+                        row = torch._foreach_add(theta, v, alpha=y)
+                        for i, x in enumerate(map(float, xs)):
+                            torch._foreach_copy_(moved, row)
+                            torch._foreach_add_(moved, u, alpha=x)
+                            with layers.at(x, y):
+                                output = model(inputs)
+                            total[j, i] += len(label) * _scalar(loss_fn(output, label))
+                            bar.update()
                 seen += len(label)
         finally:
             torch._foreach_copy_(tensors, start)  # one call, which a second Ctrl-C cannot split
@@ -140,20 +149,27 @@ def _losses(model, loss_fn, data, xs, u, ys, v):
 
 
 def _scalar(loss):
-    if not torch.is_tensor(loss) or loss.numel() != 1:
+    if not torch.is_tensor(loss) or loss.numel() != 1 or loss.is_complex():
         raise ValueError(f"loss_fn must return a scalar tensor, the mean over a batch, got {loss}")
     return loss.item()
 
 
-def _dot(a, b):
-    return sum((p.double() * q.double()).sum().item() for p, q in zip(a, b, strict=True))
+def _unit(parts):
+    vector = torch.cat([part.double().cpu().reshape(-1) for part in parts])
+    vector = vector / vector.abs().max()  # or the squares of 1e-200 would be 0
+    return vector / vector.norm()
 
 
-def _coordinates(name, ends, points):
-    ends = torch.as_tensor(ends, dtype=torch.float64)
-    if ends.shape != (2,) or not ends.isfinite().all() or not ends[0] < ends[1]:
+def _coordinates(name, ends, points, params):
+    try:
+        ends = torch.as_tensor(ends, dtype=torch.float64).detach()
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise TypeError(f"{name} must be two numbers, got {ends!r}: {error}") from error
+    most = min(torch.finfo(p.dtype).max for p in params)
+    fits = ends.shape == (2,) and ends.abs().max() <= most and 0 < ends[1] - ends[0] < torch.inf
+    if not fits:
         raise ValueError(f"{name} must be two finite numbers, the lower first, got {ends.tolist()}")
-    if not isinstance(points, int) or points < 2:
+    if not isinstance(points, Integral) or points < 2:
         raise ValueError(f"points must be an integer of at least 2, got {points!r}")
     # Of the two ends exactly, and of 0 exactly midway between opposite ones.
     return torch.lerp(*ends, torch.arange(points, dtype=torch.float64) / (points - 1))

@@ -1,0 +1,54 @@
+"""Arguments refused by their names, before anything is computed."""
+
+import operator
+from contextlib import contextmanager
+from numbers import Real
+
+import torch
+
+
+def integer(name, value):
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, got {value!r}") from None
+
+
+def at_least(name, value, low):
+    """The value as an int, refused unless it is one of low, low + 1, ...
+
+    >>> at_least("num_probes", 1, 2)
+    Traceback (most recent call last):
+    ValueError: num_probes must be at least 2, got 1
+    """
+    number = integer(name, value)
+    if number < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}")
+    return number
+
+
+def real(name, value):
+    if not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return value
+
+
+def check_module(model):
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+
+
+def check_function(name, function):
+    if not callable(function):
+        raise TypeError(f"{name} must be a function, got {function!r}")
+
+
+@contextmanager
+def fitting(what):
+    """What model or loss_fn raise, as a ValueError that says what did not fit them."""
+    try:
+        yield
+    except (RuntimeError, TypeError, IndexError) as error:
+        if type(error) not in (RuntimeError, TypeError, IndexError):  # no memory, for one
+            raise
+        raise ValueError(f"{what} does not fit model and loss_fn: {error}") from error

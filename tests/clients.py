@@ -232,9 +232,11 @@ def explore(page, client, index):
     for number, slider in enumerate(sliders, 1):
         where = f"cell {index}, slider {number}"
         handle = Handle(page, client, slider)
-        times += zigzag(handle)
+        moves = zigzag(handle)
+        times += moves
         during, after, wait = drag(page, handle)
-        print(f"  {where}: a drag drew {during} pictures, {after} after it in {wait:.0f} ms")
+        print(f"  {where}: moves of {statistics.median(moves):.0f} ms; ", end="")
+        print(f"a drag drew {during} pictures, {after} after it in {wait:.0f} ms")
         hold(after <= LATE, f"{where}: {after} pictures after a drag, at most {LATE} expected")
         ended = area.locator("img").get_attribute("src")
         by = 1 if handle.at < handle.last else -1

@@ -380,7 +380,7 @@ def test_operator_does_what_scipy_operators_do():
     V = draw(d, 3, seed=11).numpy()
     check = partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12)
     check(H @ V, D @ V)
-    check(H.matvec(V[:, :1]), D @ V[:, :1])
+    check(H @ V[:, :1], D @ V[:, :1])
     check(H.rmatvec(V[:, 0]), D @ V[:, 0])
     check(H.T @ V[:, 0], D @ V[:, 0])
     check(H.H @ V[:, 0], D @ V[:, 0])
@@ -824,5 +824,5 @@ def test_operator_refuses_vectors_that_are_not_real():
 
 def test_operator_refuses_a_vector_of_another_length():
     H = HessianOperator(mlp(), cross_entropy, [classes(12, 5)])
-    with pytest.raises(ValueError, match="dimension mismatch"):
+    with pytest.raises(ValueError, match="imension mismatch"):
         H @ np.ones(3)

@@ -142,6 +142,7 @@ def inputs(page, name):
 # A place on whole pixels, so that edges are smoothed alike.
 PIN = """(box, { width }) => {
     Object.assign(box.style, { position: "fixed", top: 0, left: 0, padding: 0, zIndex: 1e6 });
+    box.closest(".explorer").style.contain = "none";  // else fixed means to its corner
     box.style.width = `${width}px`;
 }"""
 

@@ -26,9 +26,9 @@ def page(name, sliders, play, size, svg, alt, data):
         alt: what the start state shows, in words.
         data: the other states, ready for JSON.
     """
-    width, height = (inches * PIXELS for inches in size)
+    width = size[0] * PIXELS
     least = width * SHRINK if size[0] > NARROW else 0
-    style = f"max-width:{width:.0f}px;min-width:{least:.0f}px;aspect-ratio:{width:.0f}/{height:.0f}"
+    style = f"max-width:{width:.0f}px;min-width:{least:.0f}px;aspect-ratio:{size[0]:g}/{size[1]:g}"
     points = " ".join(f"{inches * 72:g}" for inches in size)
     rows = "".join(_row(key, slider) for key, slider in sliders.items())
     shown = spoken(sliders, [slider.start for slider in sliders.values()])

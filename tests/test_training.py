@@ -703,12 +703,13 @@ def test_sweep_goes_through_dask_processes_as_chapter_2_shows():
     (code,) = (code for cell in cells for code in CLUSTER.findall(cell.source))
     target = torch.tensor(3.0)  # `run` is a closure, as in a notebook, and takes data along
 
-    def run(a):
+    def run(a, evaluate_on):
         from dask.distributed import get_worker
 
         return a * target, get_worker().address, os.getpid()
 
     names = {"training": training, "run": run, "grid": {"a": [1, 2, 3]}}
+    names |= {"partial": partial, "SETS": None}
     exec(code, names)
     assert [(s["a"], value.item()) for s, (value, *_) in names["runs"]] == [(1, 3), (2, 6), (3, 9)]
     assert all(worker and pid != os.getpid() for _, (_, worker, pid) in names["runs"])

@@ -91,8 +91,8 @@ def improving(see):
 
 def nothing_helps(see):
     return (
-        "Neither a smaller nor a larger learning rate does better, and a Newton step, which "
-        f"promises {max(0.0, see.newton.promise):.1%} of the loss, does not deliver"
+        "Neither a smaller nor a larger learning rate does better, and a Newton step takes off "
+        f"{max(0.0, see.newton.fall):.1%} of the loss"
     )
 
 

@@ -133,10 +133,9 @@ def overshooting_or_noise(see):
         noisy = clean >= wanted
         note("fall, no noise", clean, "the same with all of the data in each update",
                  "below" if noisy else "above", wanted)  # fmt: skip
-        note("noise", see.noise, "variance of a batch's gradient over the squared mean",
-                 "below" if noisy else "above", 1.0)  # fmt: skip
+        note("noise", see.noise, "variance of a batch's gradient over the squared mean")
         if noisy:
             return advice.noise_limited(see), pictures.trials(see, "own", "lower", "clean")
-    note("top share", see.sharpest.share, "share of the squared gradient along the sharpest "
-             "direction", "below", 0.0)  # fmt: skip
+    share = see.sharpest.share
+    note("top share", share, "share of the squared gradient along the sharpest direction")
     return advice.oscillating(see), pictures.trials(see, "own", "lower")

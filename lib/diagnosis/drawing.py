@@ -13,16 +13,18 @@ DASHES = ("", "6 3", "2 3", "9 3 2 3")  # told apart without colour too
 def card(verdict, advice, chapter, rows, picture):
     """HTML of a verdict, its advice, its evidence (name, value, meaning, turns) and a picture."""
     where = f" Chapter {chapter} explains it." if chapter else ""
+    left, right = (
+        f'style="text-align:{side};padding:0.2em 0.6em;vertical-align:top{wrap}"'
+        for side, wrap in (("left", ""), ("right", ";white-space:nowrap"))
+    )
     body = "".join(
-        f'<tr><th scope="row" style="text-align:left" title="{escape(meaning)}">{escape(name)}</th>'
-        f'<td style="text-align:right">{escape(value)}</td>'
-        f'<td style="text-align:left">{escape(meaning)}; {escape(turns)}</td></tr>'
+        f'<tr><th scope="row" {left}>{escape(name)}</th><td {right}>{escape(value)}</td>'
+        f"<td {left}>{escape(meaning)}; {escape(turns)}</td></tr>"
         for name, value, meaning, turns in rows
     )
     table = (
-        '<table><thead><tr><th scope="col" style="text-align:left">evidence</th>'
-        '<th scope="col" style="text-align:right">value</th>'
-        '<th scope="col" style="text-align:left">what it is; what would change the verdict</th>'
+        f'<table><thead><tr><th scope="col" {left}>evidence</th><th scope="col" {right}>value</th>'
+        f'<th scope="col" {left}>what it is; what would change the verdict</th>'
         f"</tr></thead><tbody>{body}</tbody></table>"
     )
     return (

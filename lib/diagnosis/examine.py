@@ -64,9 +64,10 @@ class Examination:
             self.reach = max(1.0, surface.theta.norm().item())
             self.g = surface.gradient()
 
-    def note(self, name, value, meaning, side, line):
-        """Keep a number, and on which side of a line the verdict would be another."""
-        self.evidence.append(Evidence(name, float(value), meaning, side, float(line)))
+    def note(self, name, value, meaning, side=None, line=None):
+        """Keep a number, and on which side of a line, if any, the verdict would be another."""
+        line = None if line is None else float(line)
+        self.evidence.append(Evidence(name, float(value), meaning, side, line))
 
     def products(self, gradients):
         """How many products H v so many gradients buy."""

@@ -27,18 +27,24 @@ class Verdict(Enum):
 class Evidence(NamedTuple):
     """A number, what it is, and the line on whose other side the verdict would be another.
 
+    A number that decides nothing has no line: it is told to explain the others.
+
     >>> Evidence("slope", 0.3, "length of the gradient", "below", 0.01).turns
     'another verdict below 0.01'
+    >>> Evidence("noise", 0.3, "variance of a batch's gradient over the squared mean").turns
+    'told only; it decides nothing'
     """
 
     name: str
     value: float
     meaning: str
-    side: str  # "above" or "below" the line: where another verdict begins
-    line: float
+    side: str | None = None  # "above" or "below" the line: where another verdict begins
+    line: float | None = None
 
     @property
     def turns(self):
+        if self.line is None:
+            return "told only; it decides nothing"
         return f"another verdict {self.side} {number(self.line)}"
 
 
@@ -92,7 +98,7 @@ class Diagnosis:
                 "value": e.value if np.isfinite(e.value) else None,
                 "meaning": e.meaning,
                 "side": e.side,
-                "line": e.line if np.isfinite(e.line) else None,
+                "line": e.line if e.line is not None and np.isfinite(e.line) else None,
             }
             for e in self.evidence
         }

@@ -1,8 +1,8 @@
 """Networks whose trouble is known by construction, to see how often a diagnosis is right.
 
 A case is built from a verdict, a kind of network and a seed, and its truth is confirmed without
-the diagnosis: by the dense Hessian, or by training on with and without the mend. Every third seed
-is held out: the lines of `lib.diagnosis.rules` were drawn by a look at the others alone.
+the diagnosis: by the dense Hessian, or by training on with and without the mend. Of six seeds two
+are held out: the lines of `lib.diagnosis.rules` were drawn by a look at the others alone.
 """
 
 from lib.diagnosis.cases.confusion import HELD_OUT, TUNED, Count, confusion, table

@@ -19,9 +19,8 @@ BUILDERS = {
     Verdict.DIVERGED: moving.diverged,
     Verdict.IMPROVING: moving.improving,
 }
-SEEDS = range(6)
-HELD_OUT = [seed for seed in SEEDS if seed % 3 == 2]  # for the final count
-TUNED = [seed for seed in SEEDS if seed % 3 != 2]  # looked at while the lines were drawn
+TUNED = [0, 1, 3, 4]  # looked at while the lines were drawn
+HELD_OUT = [20, 23]  # for the final count; seed % 6 says how a case is built: 2 and 5 are theirs
 
 
 class Count(NamedTuple):

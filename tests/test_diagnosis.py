@@ -36,6 +36,16 @@ def objective(model):
     return cross_entropy(model(X), LABEL).item()
 
 
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (2.0, 0.5), (-0.5, -2.0)])
+def test_where_all_is_learnt_is_a_minimum_though_no_example_has_a_gradient(weights):
+    layers = [torch.nn.Linear(1, 1, bias=False, dtype=torch.float64) for _ in weights]
+    for layer, weight in zip(layers, weights, strict=True):
+        torch.nn.init.constant_(layer.weight, weight)
+    one = torch.ones(1, 1, dtype=torch.float64)
+    found = diagnose(torch.nn.Sequential(*layers), torch.nn.functional.mse_loss, [(one, one)])
+    assert found.verdict is Verdict.MINIMUM
+
+
 def test_diagnose_finds_the_way_out_of_a_saddle():
     model = at_saddle()
     diagnosis = diagnose(model, cross_entropy, WHOLE)

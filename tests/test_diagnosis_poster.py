@@ -4,9 +4,18 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.colors import to_hex
 
 from lib.diagnosis import Verdict, chart
-from lib.diagnosis.poster import AT_REST, HEAD, IN_MOTION, SLOPE, draw_chart
+from lib.diagnosis.poster import (
+    AT_REST,
+    COLORS,
+    HEAD,
+    IN_MOTION,
+    SLOPE,
+    draw_chart,
+    draw_verdicts,
+)
 
 ESCAPE = SimpleNamespace(step=0.1, gain=0.0)
 NOTHING = {  # what is measured where every question is answered with no, the slope is small
@@ -101,3 +110,18 @@ def test_draw_chart_writes_every_question_and_verdict_once_in_order():
     assert questions == [HEAD[0].text, SLOPE, *(q.text for q in [*AT_REST, *IN_MOTION])]
     verdicts = [word.replace("\n", "_") for word in words if word.isupper()]
     assert verdicts == [*(q.verdict.name for q in QUESTIONS), "UNSURE"]
+
+
+def test_map_writes_each_verdict_in_its_square():
+    _, ax = plt.subplots()
+    rows = [[Verdict.TOO_SLOW, Verdict.UNSURE], [Verdict.DIVERGED, Verdict.IMPROVING]]
+    draw_verdicts(ax, [0.1, 1.0], [4, 16], rows)
+    written = {tuple(t.get_position()): t.get_text().replace("\n", " ") for t in ax.texts}
+    assert written == {
+        (k + 0.5, i + 0.5): said.value for i, row in enumerate(rows) for k, said in enumerate(row)
+    }
+    drawn = {patch.get_xy(): to_hex(patch.get_facecolor()) for patch in ax.patches}
+    assert drawn[1, 0] == COLORS[Verdict.UNSURE]
+    assert drawn[0, 1] == COLORS[Verdict.DIVERGED]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["0.1", "1.0"]
+    plt.close("all")

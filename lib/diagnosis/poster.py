@@ -1,8 +1,9 @@
-"""The decision chart as a picture: the questions of `lib.diagnosis.chart`, in its order."""
+"""Verdicts in pictures: the decision chart, as `lib.diagnosis.chart` asks it, and a map."""
 
+import itertools
 from typing import NamedTuple
 
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from lib.diagnosis import rules
 from lib.diagnosis.result import Verdict
@@ -118,6 +119,30 @@ def draw_chart(ax):
     for at, word in ((slope, "yes"), (0, "yes")):
         x = 0.035 if at else 0.763
         ax.text(x, -at + 0.12, word, ha="center", va="bottom", size=7, color=INK)
+    return ax
+
+
+def draw_verdicts(ax, rows, columns, verdicts):
+    """Draw verdicts over two settings, one square each; square i, k spans (k, k + 1), (i, i + 1).
+
+    Args:
+        ax: an Axes, for it alone.
+        rows, columns: values of the settings, for the two axes' ticks.
+        verdicts: a list of Verdicts for each row.
+
+    Returns:
+        ax.
+    """
+    for i, k in itertools.product(range(len(rows)), range(len(columns))):
+        said = verdicts[i][k]
+        ax.add_patch(Rectangle((k, i), 1, 1, fc=COLORS[said], ec="white", lw=1.5))
+        ink = "white" if said in DARK else INK
+        words = said.value.replace(" ", "\n", 1)
+        ax.text(k + 0.5, i + 0.5, words, ha="center", va="center", size=6.5, color=ink)
+    ax.set_xticks([k + 0.5 for k in range(len(columns))], columns)
+    ax.set_yticks([i + 0.5 for i in range(len(rows))], rows)
+    ax.set(xlim=(0, len(columns)), ylim=(0, len(rows)))
+    ax.grid(False)
     return ax
 
 

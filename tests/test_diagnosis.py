@@ -2,7 +2,9 @@
 
 import copy
 import json
+import math
 import random
+import re
 from functools import partial
 
 import numpy as np
@@ -181,6 +183,42 @@ def test_diagnose_is_unsure_without_an_optimizer_and_reads_the_history():
     assert diagnose(model, cross_entropy, WHOLE, history).verdict is Verdict.IMPROVING
 
 
+def test_diagnose_sees_divergence_from_a_loss_of_zero():
+    model = Point(0.0)
+    optimizer = sgd(model.parameters(), lr=1.0)
+    data = [(torch.zeros(1, 1), torch.zeros(1))]
+    diagnosis = diagnose(model, lambda t, label: (t + 50 * t**2).sum(), data, optimizer=optimizer)
+    assert diagnosis.verdict is Verdict.DIVERGED
+
+
+def test_diagnose_reads_a_history_whose_mean_would_overflow():
+    history = torch.linspace(1.7e308, 1.6e308, 40, dtype=torch.float64, requires_grad=True)
+    diagnosis = diagnose(mlp(64, 4, 10, dtype=torch.float64), cross_entropy, WHOLE, history)
+    assert diagnosis.verdict is Verdict.FLAT  # next to nothing, of that size
+
+
+@pytest.mark.parametrize("lr", [float("nan"), 1e37])
+def test_diagnose_refuses_a_learning_rate_that_its_trials_could_not_raise(lr):
+    model = mlp(64, 4, 10)
+    with pytest.raises(ValueError, match="optimizer must have learning rates"):
+        diagnose(model, cross_entropy, WHOLE, optimizer=sgd(model.parameters(), lr=lr))
+
+
+def test_diagnose_refuses_a_curvature_that_overflows():
+    def loss_fn(theta, label):
+        return 1e308 * (theta**2).sum()
+
+    with pytest.raises(ValueError, match="loss_fn must have a curvature"):
+        diagnose(Point(0.0), loss_fn, [(torch.zeros(1, 1), torch.zeros(1))])
+
+
+def test_diagnose_leaves_no_gradient_in_the_data():
+    model, x = mlp(64, 4, 10, dtype=torch.float64), X.clone().requires_grad_()
+    optimizer = sgd(model.parameters(), lr=0.1)
+    diagnose(model, cross_entropy, [(x, LABEL)], optimizer=optimizer, max_gradients=20)
+    assert x.grad is None
+
+
 OPTIMIZERS = {
     "sgd": partial(sgd, lr=0.3),
     "nesterov": partial(sgd, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4),
@@ -320,6 +358,20 @@ def test_diagnosis_speaks_as_text_numbers_and_page():
     assert "<script" not in page
 
 
+def test_diagnosis_draws_a_large_constant_and_leaves_out_what_is_infinite():
+    curves = {"loss": ([0, 1, 2, math.inf], [1e20, 1e20, math.nan, 1e20])}
+    page = Diagnosis(Verdict.FLAT, [], "", picture=Picture("", "", curves))._repr_html_()
+    assert re.search('points="([^"]*)"', page)[1] == "52.0,81.0 330.0,81.0"
+
+
+def test_diagnosis_as_dict_is_json_of_any_kind_of_number():
+    evidence = [Evidence("a", np.float32(0.5), "", "above", math.inf)]
+    diagnosis = Diagnosis(Verdict.UNSURE, evidence, "", gradients=math.nan)
+    told = json.loads(json.dumps(diagnosis.as_dict(), allow_nan=False))
+    assert (told["evidence"]["a"]["value"], told["evidence"]["a"]["line"]) == (0.5, None)
+    assert told["gradients"] is None
+
+
 def test_diagnosis_escapes_what_it_shows():
     evil = '<b onload="x">\''
     picture = Picture(evil, evil, {evil: ([0, 1], [1, float("inf")])})
@@ -342,6 +394,22 @@ def test_diagnosis_escapes_what_it_shows():
         ({"optimizer": sgd([torch.zeros(1, requires_grad=True)], 0.1)}, ValueError, "no parameter"),
         ({"history": "fell"}, TypeError, "history must be"),
         ({"max_gradients": 5}, ValueError, "max_gradients must be"),
+        ({"max_gradients": float("inf")}, ValueError, "max_gradients must be"),
+        ({"max_gradients": "many"}, TypeError, "max_gradients must be"),
+        ({"model": mlp(64, 4, 10)}, ValueError, "data does not fit model and loss_fn"),
+        ({"model": mlp(64, 4, 10).bfloat16()}, ValueError, "parameters must be all float32"),
+        ({"loss_fn": lambda output, label: output.sum(1)}, ValueError, "loss_fn must return a sca"),
+        ({"loss_fn": lambda output, label: 1.0}, ValueError, "loss_fn must return a scalar"),
+        (
+            {"loss_fn": lambda o, label: o.detach().sum()},
+            ValueError,
+            "loss_fn must give .* gradient",
+        ),
+        ({"data": [(X[:1], torch.tensor(1))]}, TypeError, "data must be batches"),
+        ({"history": [None]}, TypeError, "history must be"),
+        ({"history": ["2.3", "2.2"]}, TypeError, "history must be"),
+        ({"history": [10**400]}, TypeError, "history must be"),
+        ({"history": torch.ones(2, dtype=torch.complex64)}, TypeError, "history must be"),
     ],
 )
 def test_diagnose_refuses_what_it_cannot_use(change, error, said):

@@ -47,7 +47,7 @@ def at_rest(see):
         if works:
             return advice.saddle(see), pictures.escape(see)
     bottom = see.newton.promise <= rules.NEWTON
-    note("Newton step", see.newton.promise, "share of the loss that a Newton step promises",
+    note("Newton promise", see.newton.promise, "share of the loss that a Newton step promises",
              "above" if bottom else "below", rules.NEWTON)  # fmt: skip
     if bottom and low > rules.NEGATIVE:
         # Strictly: though weight decay may hold parameters at zero, with no other gradient there.
@@ -80,8 +80,8 @@ def in_motion(see):
     """There is a slope: what do the optimizer's steps make of it, and what would others?"""
     note = see.note
     if see.own.tail - see.loss > (rules.GREW - 1) * see.scale:
-        note("growth", see.own.tail / see.loss, "loss after some more updates over loss now",
-                 "below", rules.GREW)  # fmt: skip
+        note("growth", 1 + (see.own.tail - see.loss) / see.scale,
+                 "loss after some more updates over loss now", "below", rules.GREW)  # fmt: skip
         return advice.diverged(see), pictures.trials(see, "own", "lower")
     own_fall, lower_fall = see.fall(see.own), see.fall(see.lower)
     sharp = see.sharpest.value >= rules.SHARP

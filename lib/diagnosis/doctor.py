@@ -1,5 +1,7 @@
 """Look at a model that is stuck, and say why."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -8,6 +10,7 @@ from lib.diagnosis.examine import Examination
 from lib.diagnosis.guard import untouched
 from lib.diagnosis.result import Diagnosis
 from lib.diagnosis.surface import Surface
+from lib.hessian.arguments import real
 from lib.training import History
 
 
@@ -18,7 +21,8 @@ def diagnose(model, loss_fn, data, history=None, optimizer=None, max_gradients=2
     optimizer's steps see, and at what becomes of the loss in a few updates more: as they are, with
     a smaller and with a larger learning rate, without noise. It says UNSURE rather than guess.
 
-    It costs at most about `max_gradients` gradients over all of `data`, often half. So of a large
+    It costs at most about `max_gradients` gradients over all of `data`, often half; but trials with
+    whole batches take 20 updates each, in all up to some 70, however few are allowed. So of a large
     data set pass a part, some thousand examples in batches of the size that is trained with: what
     is said is said of that part. The data is read once and held in memory.
 
@@ -36,15 +40,17 @@ def diagnose(model, loss_fn, data, history=None, optimizer=None, max_gradients=2
         optimizer: that of torch.optim or lib.optimizers that trains the model: learning rate,
             momentum, weight decay and sigma are read from it as they are now. Without it only
             critical points, flats, divergence and, from the history, progress are told.
-        max_gradients: at least 20.
+        max_gradients: from 20 to 1e9.
 
     Returns:
         A `Diagnosis`.
 
     Raises:
         TypeError: an argument is of another kind than above.
-        ValueError: data is empty or not finite, nothing is trained, parameters are mixed in dtype
-            or device, the loss is not a scalar, or max_gradients is below 20.
+        ValueError: data is empty, not finite or does not fit model and loss_fn, nothing is
+            trained, parameters are of another dtype or mixed in dtype or device, the loss is not a
+            scalar with a gradient, its curvature overflows, or a learning rate or max_gradients is
+            out of its range.
 
     >>> model = torch.nn.Sequential(torch.nn.Linear(1, 1, False), torch.nn.Linear(1, 1, False))
     >>> for p in model.parameters():
@@ -55,7 +61,7 @@ def diagnose(model, loss_fn, data, history=None, optimizer=None, max_gradients=2
     """
     check(model, loss_fn, optimizer, max_gradients)
     losses, blown_up = past(history)
-    with untouched(model, data, optimizer):
+    with untouched(model, data, optimizer), np.errstate(all="ignore"):
         torch.default_generator.manual_seed(0)  # a loader shuffles alike at every diagnosis
         surface = Surface(model, loss_fn, read_batches(data, model))
         see = Examination(surface, losses, blown_up, optimizer, max_gradients)
@@ -68,13 +74,20 @@ def check(model, loss_fn, optimizer, max_gradients):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     if not callable(loss_fn):
         raise TypeError(f"loss_fn must be a function of output and label, got {loss_fn!r}")
-    if not max_gradients >= 20:
-        raise ValueError(f"max_gradients must be at least 20, got {max_gradients}")
+    if not 20 <= real("max_gradients", max_gradients) <= 1e9:
+        raise ValueError(f"max_gradients must be from 20 to 1e9, got {max_gradients}")
     trained = {id(p) for p in model.parameters() if p.requires_grad}
+    floats = [p.dtype for p in model.parameters() if p.is_floating_point()]
+    most = min((torch.finfo(dtype).max for dtype in floats), default=0.0) / 1000
     if optimizer is not None:
         if not isinstance(optimizer, torch.optim.Optimizer):
             kind = type(optimizer).__name__
             raise TypeError(f"optimizer must be a torch.optim.Optimizer or None, got {kind}")
+        for group in optimizer.param_groups:  # room for the larger ones that are tried
+            if not 0 <= float(torch.as_tensor(group["lr"], dtype=torch.float64).max()) <= most:
+                raise ValueError(
+                    f"optimizer must have learning rates from 0 to {most:.0e}, got {group['lr']}"
+                )
         trained &= {id(p) for group in optimizer.param_groups for p in group["params"]}
     if not trained:
         raise ValueError("model has no parameter that requires a gradient and is in the optimizer")
@@ -85,12 +98,14 @@ def past(history):
     if history is None:
         return None, False
     losses = history.loss if isinstance(history, History) else history
+    losses = losses.tolist() if getattr(losses, "ndim", 0) == 1 else losses
     try:
-        losses = np.asarray(losses, dtype=float)
-    except (TypeError, ValueError) as error:
+        if not isinstance(losses, Sequence) or isinstance(losses, str | bytes):
+            raise TypeError(f"got {type(losses).__name__}")
+        losses = [v.item() if hasattr(v, "item") else v for v in losses]
+        losses = np.array([float(real("a loss", v)) for v in losses])
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise TypeError(f"history must be a History or losses (updates,): {error}") from error
-    if losses.ndim != 1:
-        raise TypeError(f"history must be a History or losses (updates,), got {losses.shape}")
     ended = isinstance(history, History) and history.stopped_by == "diverged"
     return losses, ended or not np.isfinite(losses).all()
 
@@ -102,9 +117,9 @@ def read_batches(data, model):
     device = next(model.parameters()).device
     try:
         batches = [tuple(to(part, device) for part in (x, label)) for x, label in data]
+        batches = [(x, label) for x, label in batches if len(label)]
     except (TypeError, ValueError) as error:
         raise TypeError(f"data must be batches, such as [(x, label)]: {error}") from error
-    batches = [(x, label) for x, label in batches if len(label)]
     if not batches:
         raise ValueError("data must hold at least one example, got none")
     for part in (part for batch in batches for part in batch):
@@ -114,4 +129,4 @@ def read_batches(data, model):
 
 
 def to(part, device):
-    return part.to(device) if isinstance(part, torch.Tensor) else part
+    return part.detach().to(device) if isinstance(part, torch.Tensor) else part

@@ -1,5 +1,6 @@
 """A diagnosis as a piece of a page: a verdict, a picture and a table, the same at every run."""
 
+import sys
 from html import escape
 
 import numpy as np
@@ -44,8 +45,8 @@ def draw(picture):
     y0, y1 = span([y for _, y in curves.values()])
     lines = []
     for i, (name, (x, y)) in enumerate(curves.items()):
-        px = LEFT + (x - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT)
-        py = HEIGHT - BOTTOM - (y - y0) / (y1 - y0) * (HEIGHT - TOP - BOTTOM)
+        px = LEFT + share(x, x0, x1) * (WIDTH - LEFT - RIGHT)
+        py = HEIGHT - BOTTOM - share(y, y0, y1) * (HEIGHT - TOP - BOTTOM)
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(px, py, strict=True))
         ink, dash = INK[i % len(INK)], DASHES[i % len(DASHES)]
         lines.append(
@@ -85,10 +86,19 @@ def text(x, y, words, anchor="start", ink="#222222"):
 
 def finite(x, y):
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    return x[np.isfinite(y)], y[np.isfinite(y)]
+    shown = np.isfinite(x) & np.isfinite(y)
+    return x[shown], y[shown]
 
 
 def span(arrays):
     """Range of all values, never empty."""
-    low, high = min(a.min() for a in arrays), max(a.max() for a in arrays)
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
+    low, high = (float(end) for end in (min(a.min() for a in arrays), max(a.max() for a in arrays)))
+    if high / 2 > low / 2:
+        return low, high
+    margin = max(0.5, 1e-3 * abs(low))  # which a large number shows, too
+    return max(low - margin, -sys.float_info.max), min(high + margin, sys.float_info.max)
+
+
+def share(values, low, high):
+    """How far each value is from low to high; halved, since their distance may overflow."""
+    return (values / 2 - low / 2) / (high / 2 - low / 2)

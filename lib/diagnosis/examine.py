@@ -11,7 +11,7 @@ from lib.diagnosis import rules
 from lib.diagnosis.result import Evidence
 from lib.diagnosis.stepping import read
 from lib.diagnosis.surface import cut, newton_step
-from lib.diagnosis.trials import LOOKS, trial
+from lib.diagnosis.trials import LOOKS, mean, trial
 from lib.hessian import eigenpairs
 
 PARTS = 8  # gradients over parts of the data, to see which parameters no example reaches
@@ -55,7 +55,8 @@ class Examination:
             self.blown_up = True
         if not self.blown_up:
             self.rows = surface.parts(spread(cut(self.batches, PARTS), BATCHES))
-            self.blown_up = not bool(self.rows.isfinite().all())
+            # Squares too: what they overflow at, beyond 1e19 or 1e154, has blown up as well.
+            self.blown_up = not bool(self.rows.square().sum().isfinite())
         if not self.blown_up and optimizer is not None:
             self.stepping = read(optimizer, surface.params, self.rows.square().mean(0))
             surface.decay = self.stepping.decay
@@ -65,9 +66,11 @@ class Examination:
             self.g = surface.gradient()
 
     def note(self, name, value, meaning, side=None, line=None):
-        """Keep a number, and on which side of a line, if any, the verdict would be another."""
+        """Keep a number once, and on which side of what line, if any, the verdict is another."""
         line = None if line is None else float(line)
-        self.evidence.append(Evidence(name, float(value), meaning, side, line))
+        noted = Evidence(name, float(value), meaning, side, line)
+        if noted not in self.evidence:
+            self.evidence.append(noted)
 
     def products(self, gradients):
         """How many products H v so many gradients buy."""
@@ -86,8 +89,8 @@ class Examination:
         """The loss over that of the first updates; of the present and the recent, the lower."""
         if self.history is None or len(self.history) < 10:
             return 0.0
-        now = min(self.loss, float(self.history[-5:].mean()))
-        return now / max(abs(float(self.history[:3].mean())), 1e-30)
+        now = min(self.loss, mean(self.history[-5:]))
+        return now / max(abs(mean(self.history[:3])), 1e-30)
 
     @cached_property
     def recent(self):
@@ -95,8 +98,8 @@ class Examination:
         if self.history is None or len(self.history) < 20:
             return None
         quarter = len(self.history) // 4
-        before, after = self.history[-2 * quarter : -quarter].mean(), self.history[-quarter:].mean()
-        return float((before - after) / max(abs(before), 1e-30))
+        before, after = mean(self.history[-2 * quarter : -quarter]), mean(self.history[-quarter:])
+        return (before - after) / max(abs(before), 1e-30)
 
     # ---- slope and curvature ----
 

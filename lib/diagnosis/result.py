@@ -1,10 +1,10 @@
 """What a diagnosis says, in words, as numbers and as a picture."""
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from lib.diagnosis.drawing import card
@@ -95,10 +95,10 @@ class Diagnosis:
         """
         evidence = {
             e.name: {
-                "value": e.value if np.isfinite(e.value) else None,
+                "value": plain(e.value),
                 "meaning": e.meaning,
                 "side": e.side,
-                "line": e.line if e.line is not None and np.isfinite(e.line) else None,
+                "line": None if e.line is None else plain(e.line),
             }
             for e in self.evidence
         }
@@ -107,12 +107,18 @@ class Diagnosis:
             "evidence": evidence,
             "advice": self.advice,
             "chapter": self.chapter,
-            "gradients": self.gradients,
+            "gradients": plain(self.gradients),
         }
 
     def _repr_html_(self):
         rows = [(e.name, number(e.value), e.meaning, e.turns) for e in self.evidence]
         return card(self.verdict.name, self.advice, self.chapter, rows, self.picture)
+
+
+def plain(value):
+    """A float, or None for one that is not finite."""
+    value = float(value)
+    return value if math.isfinite(value) else None
 
 
 def number(value):

@@ -45,7 +45,7 @@ def read(optimizer, params, squares):
         group = next(g for g in optimizer.param_groups if any(p is q for q in g["params"]))
         rows.append((p, *_one(optimizer, group, p, square.view_as(p))))
     scale, decay = (torch.cat([row[i].reshape(-1) for row in rows]) for i in (1, 2))
-    lr = float(torch.as_tensor(optimizer.param_groups[0]["lr"]).max())
+    lr = float(torch.as_tensor(optimizer.param_groups[0]["lr"], dtype=torch.float64).max())
     adaptive = bool((scale < 0.99 * scale.max()).any())
     return Stepping(scale, min(row[3] for row in rows), decay, lr, adaptive)
 

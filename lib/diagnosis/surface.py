@@ -4,6 +4,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 
 from lib.hessian import HessianOperator
+from lib.hessian.arguments import fitting
 
 MERGE = (
     100_000  # numbers in x: below it batches are put together, which costs memory and saves time
@@ -29,6 +30,12 @@ class Surface:
     def __init__(self, model, loss_fn, batches, decay=0.0):
         self.model, self.loss_fn, self.batches, self.decay = model, loss_fn, batches, decay
         self.params = [p for p in model.parameters() if p.requires_grad]
+        kinds = {(p.dtype, p.device) for p in self.params}
+        if len(kinds) > 1 or not {dtype for dtype, _ in kinds} <= {torch.float32, torch.float64}:
+            raise ValueError(
+                "the model's parameters must be all float32 or all float64 and on one device, got "
+                + ", ".join(sorted(f"{dtype} on {device}" for dtype, device in kinds))
+            )
         self.chunks = merged(batches)
         self.num_examples = sum(len(label) for _, label in batches)
         self.product_price = PRODUCT[len(self.chunks) == 1]
@@ -52,10 +59,15 @@ class Surface:
     def data_loss(self):
         """L at the model."""
         self.spent += FORWARD
-        shares = [
-            self.loss_fn(self.model(x), label).double() * (len(label) / self.num_examples)
-            for x, label in self.chunks
-        ]
+        shares = []
+        for x, label in self.chunks:
+            with fitting("data"):
+                loss = self.loss_fn(self.model(x), label)
+            if not torch.is_tensor(loss) or loss.numel() != 1 or loss.is_complex():
+                raise ValueError(
+                    f"loss_fn must return a scalar tensor, the mean over a batch, got {loss}"
+                )
+            shares.append(loss.double() * (len(label) / self.num_examples))
         return torch.stack(shares).sum().item()
 
     def loss(self):
@@ -77,9 +89,10 @@ class Surface:
         self.spent += sum(len(label) for _, label in batches) / self.num_examples
         rows = []
         for x, label in batches:
-            grads = torch.autograd.grad(
-                self.loss_fn(self.model(x), label), self.params, materialize_grads=True
-            )
+            loss = self.loss_fn(self.model(x), label)
+            if not loss.requires_grad:
+                raise ValueError("loss_fn must give a loss with a gradient for a parameter")
+            grads = torch.autograd.grad(loss, self.params, materialize_grads=True)
             rows.append(torch.cat([g.reshape(-1) for g in grads]))
         return torch.stack(rows)
 
@@ -100,7 +113,10 @@ class Surface:
         def product(v):
             self.spent += self.product_price
             w = root * v
-            return root * (H.product(w) + self.decay * w)
+            Hv = root * (H.product(w) + self.decay * w)
+            if not Hv.isfinite().all():
+                raise ValueError(f"loss_fn must have a curvature that {Hv.dtype} can say")
+            return Hv
 
         return _Products(product, H.like)
 

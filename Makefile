@@ -146,8 +146,9 @@ test-lowest:
 # torch stays at the version named in constraints.txt, unless TORCH=torch asks for the newest.
 test-newest:
 	@$(NEW_ENVIRONMENT)
-	@$(UV_INSTALL) -r pyproject.toml $(TORCH) $(TEST_TOOLS)
-	$(ENV_PY) -m pytest -q $(LIB_TESTS)
+	@$(UV_INSTALL) --editable '.[book,test]' $(TORCH)
+	$(ENV_PY) -m pytest -q
+	$(ENV_PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=300 chapters
 
 # NOTEBOOKS=chapters/01_critical_points.ipynb runs that one only. Colab and Binder have Python 3.12.
 test-colab:

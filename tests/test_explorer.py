@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gc
+import itertools
 import json
 import re
 import weakref
@@ -11,6 +12,7 @@ import xml.etree.ElementTree as ET
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from jupyter_client.manager import start_new_kernel
 
 from lib.explorer import Slider, explore
@@ -48,6 +50,7 @@ def test_texts_of_are_apart_and_close():
         assert len(set(texts)) == len(values)
         printed = np.array([float(text.replace("−", "-")) for text in texts])
         np.testing.assert_allclose(printed, values, rtol=0.06)
+    assert texts_of([658001.0, 0.0]) == ["6.6e5", "0"]  # 7e5 is 6.4 % above it
     close = [1.0, 1.0000001]
     assert texts_of(close) == ["1", "1.0000001"]
 
@@ -66,6 +69,20 @@ def test_slider_keeps_values_exactly():
     assert (slider.label, slider.start) == ("rate", 3)
 
 
+def test_slider_starts_at_the_very_value_where_others_are_close():
+    assert Slider([1.0, 1 + 1e-12], start=1 + 1e-12).start == 1
+
+
+def test_slider_takes_numbers_of_numpy_and_torch_as_pythons_own():
+    values = Slider([np.float32(0.5), torch.tensor(2), 3]).values
+    assert [(value, type(value)) for value in values] == [(0.5, float), (2, int), (3, int)]
+
+
+def test_slider_refuses_a_label_that_is_no_text():
+    with pytest.raises(TypeError, match="label must be a string or None, got 3"):
+        Slider([1, 2], label=3)
+
+
 @pytest.mark.parametrize(
     ("values", "start", "error", "says"),
     [
@@ -75,6 +92,14 @@ def test_slider_keeps_values_exactly():
         ([1, 2], 3, ValueError, "start must be one of the values, 1, 2, got 3"),
         ("abc", None, TypeError, "values must be a sequence of values, got 'abc'"),
         (5, None, TypeError, "values must be a sequence of values, got 5"),
+        (np.float64(5), None, TypeError, "values must be a sequence of values"),
+        (np.eye(2), None, TypeError, "values must be a sequence of values"),
+        ([np.ones(2), np.zeros(2)], None, TypeError, "values must be single values"),
+        ([np.float32("nan"), 1], None, ValueError, "values must be finite, got nan"),
+        ([1, "1"], None, ValueError, "values must print differently, got '1' twice"),
+        (itertools.count(), None, ValueError, "values must be at most 1000"),
+        ([1, 2], np.ones(2), TypeError, "start must be single values"),
+        ([10**400, 1], 2.0, ValueError, "start must be one of the values"),
     ],
 )
 def test_slider_refuses(values, start, error, says):
@@ -87,6 +112,12 @@ def test_slider_refuses(values, start, error, says):
     [
         ({"alt": " "}, ValueError, "alt must say in words what the figure shows, got ' '"),
         ({"alt": None}, ValueError, "alt must say in words"),
+        ({"alt": lambda eta: 3}, ValueError, "alt must say in words .* got 3"),
+        ({"name": 3}, ValueError, "name must be small letters"),
+        ({"play": ["eta"]}, ValueError, "play must name a slider"),
+        ({"figsize": (0, 3)}, ValueError, "figsize must be two numbers above 0"),
+        ({"figsize": 4}, ValueError, "figsize must be two numbers above 0"),
+        ({"a b": [1, 2]}, ValueError, "sliders must be named as arguments"),
         ({"draw": 3}, TypeError, r"draw must be a function draw\(fig, \*\*values\), got 3"),
         ({"eta": [1.0]}, ValueError, "slider eta: values must be at least two"),
         ({"eta": 0.3}, TypeError, "slider eta: values must be a sequence"),
@@ -120,6 +151,12 @@ def test_explore_names_its_sliders_and_its_picture():
     assert [control.description for control in live._controls.values()] == ["η", "step"]
     assert [text for text, _ in live._controls["eta"].options][1] == "0.003"
     assert 'alt="A &quot;bar&quot; &lt; 1."' in live._picture.value
+
+
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
+def test_explore_draws_text_with_characters_that_xml_does_not_have():
+    live = explore(lambda fig, eta: fig.suptitle("a\x00\ufffe"), alt="Text.", eta=[1, 2])
+    ET.fromstring(picture(live))
 
 
 def test_explore_picture_is_an_svg_document():

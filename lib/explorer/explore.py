@@ -2,13 +2,16 @@
 
 import math
 import re
+from numbers import Real
+
+import numpy as np
 
 from .bake import Baked, baking
 from .live import Live
-from .slider import named
+from .slider import MOST, named
 
 MOST_SLIDERS = 3
-MOST_STATES = 1000
+INCHES = 1000  # at most
 
 
 def explore(draw, *, alt, figsize=None, name=None, play=None, **sliders):
@@ -37,7 +40,7 @@ def explore(draw, *, alt, figsize=None, name=None, play=None, **sliders):
             `update(**values)` that takes the same figure to another state.
         alt: what the figure shows, in words, for those who do not see it: a string, or a function
             of the values that returns one. The start state's is the output's plain text.
-        figsize: width and height in inches; by default matplotlib's own setting.
+        figsize: width and height in inches, at most 1,000; by default matplotlib's own setting.
         name: how a link names this explorer, `page.html#explorer-NAME:eta=0.3`: small letters,
             digits and hyphens. By default the name of the function `draw`.
         play: the name of a slider that a play button runs along.
@@ -58,16 +61,30 @@ def explore(draw, *, alt, figsize=None, name=None, play=None, **sliders):
         raise ValueError(f"sliders must be one to three, got {len(sliders)}: {list(sliders)}")
     sliders = named(sliders)
     states = math.prod(len(slider.values) for slider in sliders.values())
-    if states > MOST_STATES:
-        raise ValueError(f"sliders may have {MOST_STATES} states together, got {states}")
-    if play is not None and play not in sliders:
+    if states > MOST:
+        raise ValueError(f"sliders may have {MOST} states together, got {states}")
+    if not (figsize is None or _is_size(figsize)):
+        raise ValueError(f"figsize must be two numbers above 0, at most {INCHES}, got {figsize!r}")
+    figsize = figsize if figsize is None else tuple(map(float, figsize))
+    if play is not None and not (isinstance(play, str) and play in sliders):
         raise ValueError(f"play must name a slider, {list(sliders)}, got {play!r}")
     if name is None:
         plain = re.sub("[^a-z0-9]+", "-", getattr(draw, "__name__", "").lower()).strip("-")
         name = plain or "explorer"
-    elif not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name):
+    elif not (isinstance(name, str) and re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name)):
         raise ValueError(f"name must be small letters, digits and single hyphens, got {name!r}")
-    describe = alt if callable(alt) else lambda **values: alt
+
+    def describe(**values):
+        said = alt(**values) if callable(alt) else alt
+        if not (isinstance(said, str) and said.strip()):
+            raise ValueError(f"alt must say in words what the figure shows, got {said!r}")
+        return said
+
     if baking():
         return Baked(draw, sliders, describe, figsize, name, play)
     return Live(draw, sliders, describe, figsize, play)
+
+
+def _is_size(figsize):
+    pair = isinstance(figsize, tuple | list | np.ndarray) and len(figsize) == 2
+    return pair and all(isinstance(side, Real) and 0 < side <= INCHES for side in figsize)

@@ -1,10 +1,13 @@
 """A slider: a name, its values, and how both are printed."""
 
 import copy
+import itertools
 import math
+import operator
 import re
 import unicodedata
 
+MOST = 1000  # values, and states of an explorer
 WORDS = {"lr": "η", "eps": "ε", "momentum": "momentum λ", "batch_size": "batch size B"}
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -59,7 +62,7 @@ def _text(value, digits):
     if isinstance(value, float):
         exact = (d for d in (1, 2, 3) if math.isclose(float(f"{value:.{d}g}"), value, rel_tol=1e-9))
         printed = float(f"{value:.{next(exact, digits)}g}")
-        if not math.isclose(printed, value, rel_tol=0.06):
+        if not abs(printed - value) <= 0.06 * abs(value):
             return None
         text = re.sub(r"e\+?(-?)0*", r"e\1", f"{printed:.{max(6, digits)}g}")
     return re.sub("^-", "−", text)
@@ -69,36 +72,67 @@ class Slider:
     """The values one argument of `draw` may take.
 
     Args:
-        values: at least two values, all different: a list, a range, an array or a 1-D tensor.
-            `draw` gets them as plain Python numbers, exactly.
+        values: 2 to 1,000 values, all different in value and in print, none NaN or infinite: a
+            list, a range, an array or a 1-D tensor. `draw` gets them as plain Python numbers,
+            exactly.
         label: what stands before the slider; by default the argument's symbol or name.
         start: the value shown first, one of `values`; by default the first.
+
+    Raises:
+        TypeError: values is no such sequence, or holds arrays; label is not a string.
+        ValueError: there are too few or too many values, some are alike or not finite, or start
+            is none of them.
 
     >>> Slider([0.1, 0.3, 1.0], start=0.3).start
     1
     """
 
     def __init__(self, values, label=None, start=None):
-        if isinstance(values, str) or not hasattr(values, "__iter__"):
+        ordered = hasattr(values, "__iter__") and not isinstance(values, str | bytes | type)
+        if not ordered or getattr(values, "ndim", 1) != 1:
             raise TypeError(f"values must be a sequence of values, got {values!r}")
-        self.values = list(values.tolist() if hasattr(values, "tolist") else values)
+        self.values = [_plain(value) for value in itertools.islice(values, MOST + 1)]
         if len(self.values) < 2:
             raise ValueError(f"values must be at least two, got {self.values}")
+        if len(self.values) > MOST:
+            raise ValueError(f"values must be at most {MOST}, got more")
+        if not (label is None or isinstance(label, str)):
+            raise TypeError(f"label must be a string or None, got {label!r}")
         for value in self.values:
-            if isinstance(value, float) and not math.isfinite(value):
+            if value != value or value in (math.inf, -math.inf):
                 raise ValueError(f"values must be finite, got {value}")
             if self.values.count(value) > 1:
                 raise ValueError(f"values must differ from one another, got {value!r} twice")
         self.label = label
         self.texts = texts_of(self.values)
+        for text in self.texts:
+            if self.texts.count(text) > 1:
+                raise ValueError(f"values must print differently, got {text!r} twice")
         self.start = 0 if start is None else self._index(start)
 
     def _index(self, start):
-        for i, value in enumerate(self.values):
-            numbers = isinstance(value, int | float) and isinstance(start, int | float)
-            if value == start or (numbers and math.isclose(value, start, rel_tol=1e-9)):
-                return i
+        plain = _plain(start, "start")
+        for same, wanted in ((operator.eq, start), (_close, plain)):
+            for i, value in enumerate(self.values):
+                if same(value, wanted):
+                    return i
         raise ValueError(f"start must be one of the values, {', '.join(self.texts)}, got {start!r}")
+
+
+def _plain(value, name="values"):
+    """A number of NumPy or torch as Python's own; arrays are refused."""
+    if not hasattr(type(value), "ndim"):
+        return value
+    if value.ndim > 0:
+        raise TypeError(f"{name} must be single values, got {value!r}")
+    return value.item()
+
+
+def _close(a, b):
+    try:
+        return math.isclose(a, b, rel_tol=1e-9)
+    except (TypeError, OverflowError):  # no numbers, or too large for a float
+        return False
 
 
 def named(sliders):
@@ -109,6 +143,8 @@ def named(sliders):
     """
     result = {}
     for name, given in sliders.items():
+        if not name.isidentifier():
+            raise ValueError(f"sliders must be named as arguments of draw are, got {name!r}")
         try:
             slider = copy.copy(given) if isinstance(given, Slider) else Slider(given)
         except (TypeError, ValueError) as error:

@@ -13,6 +13,7 @@ REFERENCE = re.compile(r"#([^)\s]+)")
 CLIP = re.compile(r' clip-path="[^"]*"')
 MARKER = 'marker markerUnits="userSpaceOnUse" markerWidth="1" markerHeight="1" overflow="visible"'
 XLINK = "{http://www.w3.org/1999/xlink}"
+NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 HREF = XLINK + "href"
 KEEP, AGAIN = ID + "keep ", ID + "again "  # comments: remember the next element; here it is again
 
@@ -42,7 +43,8 @@ class Forest:
             the node of its root.
         """
         parser = ET.XMLParser(target=ET.TreeBuilder(insert_comments=True))
-        root = ET.fromstring(svg, parser)
+        # Such a character of a figure's text is drawn as a path, but named in a comment.
+        root = ET.fromstring(NO_XML.sub("", svg), parser)
         document = _Document(self, root, self._rounded)
         node = document.node(root)
         self._rounded = document.rounded

@@ -50,7 +50,7 @@ def test_texts_of_are_apart_and_close():
         assert len(set(texts)) == len(values)
         printed = np.array([float(text.replace("−", "-")) for text in texts])
         np.testing.assert_allclose(printed, values, rtol=0.06)
-    assert texts_of([658001.0, 0.0]) == ["6.6e5", "0"]  # 7e5 is 6.4 % above it
+    assert texts_of([658001.0, 0.0]) == ["660000", "0"]  # 700000 is 6.4 % above it
     close = [1.0, 1.0000001]
     assert texts_of(close) == ["1", "1.0000001"]
 

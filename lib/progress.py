@@ -4,6 +4,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
+from numbers import Real
 
 from torch import distributed
 from tqdm import tqdm
@@ -16,7 +17,12 @@ def progress_bar(total, progress=None, unit="examples"):
 
     ``progress=None`` shows it where a person looks on, a terminal or a live notebook, and never
     where outputs are stored, in a sweep, or beside the bar of the first process of a torchrun.
+    ``total`` is a number from 0 to 1e30, or None where it is not known.
     """
+    if not (progress is None or isinstance(progress, bool)):
+        raise TypeError(f"progress must be True, False or None, got {progress!r}")
+    if not (total is None or (isinstance(total, Real) and 0 <= total <= 1e30)):
+        raise ValueError(f"total must be a number from 0 to 1e30, or None, got {total!r}")
     ipython = sys.modules.get("IPython")
     shell = ipython and ipython.get_ipython()
     in_notebook = hasattr(shell, "kernel")
@@ -27,7 +33,7 @@ def progress_bar(total, progress=None, unit="examples"):
         person = content.get("allow_stdin", False) if in_notebook else sys.stderr.isatty()
         progress = person and not in_sweep.get() and not _is_second_process()
     return tqdm(
-        total=total,
+        total=total if total is None or isinstance(total, int) else float(total),
         disable=not progress,
         file=_NotebookLine() if in_notebook else sys.stderr,
         leave=False,

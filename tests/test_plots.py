@@ -111,3 +111,51 @@ def test_contours_draws_a_grid_with_holes_as_surface_draws_the_function(ax):
     )
     assert (*ax.get_xlim(), *ax.get_ylim()) == (-1, 3, 0, 2)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("u", "v")
+
+
+def test_plots_take_tensors_of_any_dtype_that_want_a_gradient(ax):
+    points = torch.tensor([[0.5, 1.0], [2.0, 3.0]], dtype=torch.bfloat16, requires_grad=True)
+    plots.path(ax, points)
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[0.5, 1], [2, 3]])
+
+
+def test_curves_leave_out_what_is_masked(ax):
+    plots.curves(ax, {"loss": np.ma.masked_greater([1.0, 99.0], 9)})
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [1, np.nan])
+
+
+def test_curvature_prints_small_and_large_eigenvalues_as_what_they_are(axes):
+    plots.curvature(*axes, [0, 0], [-0.004, 3e300], np.eye(2))
+    assert [text.get_text() for text in axes[1].texts] == ["−0.004", "+3e+300"]
+
+
+def test_contours_of_huge_losses_leave_them_blank(ax):
+    plots.contours(ax, [0, 1], [0, 1], [[0, 1], [2, 1e300]])
+    assert max(ax.collections[1].levels) <= 2.5
+
+
+GRID, SQUARE = [0, 1, 2], np.eye(3)
+REFUSED = {
+    "no Axes": (lambda ax: plots.path(None, SQUARE), "ax must be an Axes"),
+    "three columns": (lambda ax: plots.path(ax, SQUARE), r"points must have shape \(steps"),
+    "no point": (lambda ax: plots.path(ax, np.ones((0, 2))), "points must have shape"),
+    "complex": (lambda ax: plots.path(ax, [[1j, 1]]), "points must be real numbers"),
+    "two columns": (lambda ax: plots.curves(ax, {"a": SQUARE}), r"lines\['a'\] must have 1 axes"),
+    "lengths": (lambda ax: plots.curves(ax, {"a": [1]}, x=GRID), "x must have shape"),
+    "hidden": (lambda ax: plots.curves(ax, {"_a": [1]}), "lines must be .* no name with _ first"),
+    "to and fro": (lambda ax: plots.contours(ax, [0, 2, 1], GRID, SQUARE), "x must be .* ascend"),
+    "transposed": (lambda ax: plots.contours(ax, GRID, GRID[:2], SQUARE), "losses must have shape"),
+    "levels": (lambda ax: plots.contours(ax, GRID, GRID, SQUARE, -3), "levels must be 1 to 1000"),
+    "one label": (lambda ax: plots.contours(ax, GRID, GRID, SQUARE, 3, "x"), "names must be two"),
+    "points": (lambda ax: plots.surface(ax, toy_network, points=1), "points must be an integer"),
+    "empty range": (lambda ax: plots.surface(ax, toy_network, x=(1, 1)), "x must be 2 finite"),
+    "no loss": (lambda ax: plots.surface(ax, 3), "loss must be a function"),
+    "NaN": (lambda ax: plots.curvature(ax, ax, [0, np.nan], GRID, SQUARE), "point must be finite"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_plots_refuse(ax, what):
+    call, says = REFUSED[what]
+    with pytest.raises((TypeError, ValueError), match=says):
+        call(ax)

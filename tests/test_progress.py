@@ -9,6 +9,7 @@ from scipy.sparse.linalg import aslinearoperator
 from tqdm import tqdm
 
 from lib.hessian import diagonal, eigenpairs, spectral_density, trace
+from lib.progress import progress_bar
 from lib.training import sweep
 
 H = aslinearoperator(torch.diag(torch.linspace(-1, 1, 50).double()).numpy())
@@ -49,3 +50,16 @@ def test_progress_bar_stays_away_where_it_is_not_wanted(work, total, monkeypatch
     work(progress=False)
     sweep(lambda seed: work(seed=seed), {"seed": [0]}, n_jobs=1)
     assert stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("total", "progress", "error", "says"),
+    [
+        (float("nan"), True, ValueError, "total must be a number from 0"),
+        ("7", False, ValueError, "total must be a number from 0"),
+        (7, torch.ones(2), TypeError, "progress must be True, False or None"),
+    ],
+)
+def test_progress_bar_refuses(total, progress, error, says):
+    with pytest.raises(error, match=says):
+        progress_bar(total, progress)

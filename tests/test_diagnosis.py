@@ -416,3 +416,8 @@ def test_diagnose_refuses_what_it_cannot_use(change, error, said):
     given = {"model": mlp(64, 4, 10, dtype=torch.float64), "loss_fn": cross_entropy, "data": WHOLE}
     with pytest.raises(error, match=said):
         diagnose(**(given | change))
+
+
+def test_card_ends_the_advice_before_it_names_the_chapter():
+    page = Diagnosis(Verdict.FLAT, [], "start again", chapter=6)._repr_html_()
+    assert "start again. Chapter 6 explains it." in page

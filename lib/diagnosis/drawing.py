@@ -30,7 +30,7 @@ def card(verdict, advice, chapter, rows, picture):
     )
     return (
         f'<div class="diagnosis"><p><strong>{escape(verdict)}</strong>: '
-        f"{escape(advice)}{where}</p>{draw(picture) if picture else ''}"
+        f"{escape(advice.rstrip('.'))}.{where}</p>{draw(picture) if picture else ''}"
         f"{table if rows else ''}</div>"
     )
 

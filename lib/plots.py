@@ -86,8 +86,9 @@ def contours(ax, x, y, losses, levels=14, names=("$x$", "$y$")):
     pair = isinstance(names, tuple | list) and len(names) == 2
     if not (pair and all(isinstance(name, str) for name in names)):
         raise TypeError(f"names must be two labels, got {names!r}")
-    ax.contourf(x, y, z, levels, cmap=PAPER_TO_BLUE, extend="both")
-    ax.contour(x, y, z, levels, colors="#6f879b", linewidths=0.5, negative_linestyles="solid")
+    with np.errstate(over="ignore"):  # in the choice of levels, where losses are tiny
+        ax.contourf(x, y, z, levels, cmap=PAPER_TO_BLUE, extend="both")
+        ax.contour(x, y, z, levels, colors="#6f879b", linewidths=0.5, negative_linestyles="solid")
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xlabel=names[0], ylabel=names[1])
     ax.grid(False)
     return ax

@@ -129,6 +129,11 @@ def test_curvature_prints_small_and_large_eigenvalues_as_what_they_are(axes):
     assert [text.get_text() for text in axes[1].texts] == ["−0.004", "+3e+300"]
 
 
+def test_contours_of_tiny_losses_are_drawn_without_a_warning(ax):
+    plots.contours(ax, [0, 1], [0, 1], np.array([[0, 1], [1, 2]]) * 1e-220, levels=10)
+    np.testing.assert_allclose(ax.collections[1].get_paths()[1].vertices[0], [0, 0.2])
+
+
 def test_contours_of_huge_losses_leave_them_blank(ax):
     plots.contours(ax, [0, 1], [0, 1], [[0, 1], [2, 1e300]])
     assert max(ax.collections[1].levels) <= 2.5

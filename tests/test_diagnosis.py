@@ -5,6 +5,7 @@ import json
 import math
 import random
 import re
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
@@ -14,7 +15,9 @@ import torch
 from lib import optimizers
 from lib.data import batches, digits
 from lib.diagnosis import Diagnosis, Evidence, Verdict, diagnose
+from lib.diagnosis.guard import untouched
 from lib.diagnosis.result import Picture
+from lib.diagnosis.surface import Surface
 from lib.losses import cross_entropy, mse, softmax
 from lib.training import mlp, train
 
@@ -421,3 +424,31 @@ def test_diagnose_refuses_what_it_cannot_use(change, error, said):
 def test_card_ends_the_advice_before_it_names_the_chapter():
     page = Diagnosis(Verdict.FLAT, [], "start again", chapter=6)._repr_html_()
     assert "start again. Chapter 6 explains it." in page
+
+
+def moved_within(model, moves):
+    """Whether parameters are other ones after `moves`."""
+    before = [p.detach().clone() for p in model.parameters()]
+    moves()
+    return any(not torch.equal(p, was) for p, was in zip(model.parameters(), before, strict=True))
+
+
+def test_guard_puts_parameters_back_also_after_an_error():
+    model = mlp(64, 4, 10, dtype=torch.float64)
+
+    def push():
+        with suppress(KeyError), untouched(model, []):
+            for p in model.parameters():
+                p.data.add_(1)
+            raise KeyError
+
+    assert not moved_within(model, push)
+
+
+def test_loss_along_a_line_puts_the_model_back():
+    model = mlp(64, 4, 10, dtype=torch.float64)
+    surface = Surface(model, cross_entropy, [(X, LABEL)])
+    direction, losses = torch.ones_like(surface.theta), []
+    assert not moved_within(model, lambda: losses.extend(surface.along(direction, [0.0, 0.5])))
+    assert losses[0] == pytest.approx(cross_entropy(model(X), LABEL).item())
+    assert losses[1] != losses[0]

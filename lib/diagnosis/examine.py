@@ -158,9 +158,8 @@ class Examination:
     def dead(self):
         """Share of parameters that no part of the data has a gradient for."""
         sizes = self.rows.square().mean(0).sqrt()
-        if not sizes.any():  # every example is learnt; nothing is left to compare
-            return 0.0
-        return (sizes <= rules.DEAD_GRADIENT * sizes.max()).double().mean().item()
+        # Strictly smaller: where every example is learnt all are zero, and none is dead.
+        return (sizes < rules.DEAD_GRADIENT * sizes.max()).double().mean().item()
 
     @cached_property
     def newton(self):

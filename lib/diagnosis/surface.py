@@ -4,7 +4,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 
 from lib.hessian import HessianOperator
-from lib.hessian.arguments import fitting
+from lib.hessian.arguments import check_joined, fitting
 
 MERGE = (
     100_000  # numbers in x: below it batches are put together, which costs memory and saves time
@@ -30,12 +30,7 @@ class Surface:
     def __init__(self, model, loss_fn, batches, decay=0.0):
         self.model, self.loss_fn, self.batches, self.decay = model, loss_fn, batches, decay
         self.params = [p for p in model.parameters() if p.requires_grad]
-        kinds = {(p.dtype, p.device) for p in self.params}
-        if len(kinds) > 1 or not {dtype for dtype, _ in kinds} <= {torch.float32, torch.float64}:
-            raise ValueError(
-                "the model's parameters must be all float32 or all float64 and on one device, got "
-                + ", ".join(sorted(f"{dtype} on {device}" for dtype, device in kinds))
-            )
+        check_joined(self.params)
         self.chunks = merged(batches)
         self.num_examples = sum(len(label) for _, label in batches)
         self.product_price = PRODUCT[len(self.chunks) == 1]

@@ -43,6 +43,17 @@ def check_function(name, function):
         raise TypeError(f"{name} must be a function, got {function!r}")
 
 
+def check_joined(params, dtype=None, hint=""):
+    """Refuse parameters on several devices, or of other than one float type, unless dtype casts."""
+    dtypes, devices = ({getattr(p, key) for p in params} for key in ("dtype", "device"))
+    joined = len(dtypes) == 1 and dtypes <= {torch.float32, torch.float64}
+    if len(devices) > 1 or not (joined or dtype):
+        raise ValueError(
+            "parameters must be all float32 or all float64 and on one device, got "
+            f"{sorted(map(str, dtypes | devices))}{hint}"
+        )
+
+
 @contextmanager
 def fitting(what):
     """What model or loss_fn raise, as a ValueError that says what did not fit them."""

@@ -6,7 +6,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map
 
-from lib.hessian.arguments import check_function, check_module
+from lib.hessian.arguments import check_function, check_joined, check_module
 
 UNSTEADY = (
     torch.nn.modules.dropout._DropoutNd,
@@ -117,14 +117,8 @@ class Objective:
         params = self.params
         if not params:
             raise ValueError("params must name at least one parameter, got none")
-        dtypes, devices = ({getattr(p, key) for p in params} for key in ("dtype", "device"))
-        joined = len(dtypes) == 1 and dtypes <= {torch.float32, torch.float64}
-        if len(devices) > 1 or not (joined or self.dtype):
-            raise ValueError(
-                "parameters must be all float32 or all float64 and on one device, got "
-                f"{sorted(map(str, dtypes | devices))}; dtype=torch.float64 casts a copy of them"
-            )
-        return [p.shape for p in params], dtypes, devices
+        check_joined(params, self.dtype, "; dtype=torch.float64 casts a copy of them")
+        return [(p.shape, p.dtype, p.device) for p in params]
 
     def _state(self):
         """All that the loss depends on: parameters, buffers, and modes of the modules."""

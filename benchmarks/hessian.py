@@ -8,7 +8,9 @@ import re
 import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
@@ -90,34 +92,38 @@ def product(page, name, model, data):
 def both_ends(page, name, model, data):
     true = truth(model, data)
 
-    def ours():
-        found = eigenpairs(ours_on(model, data), k=2, which="BE", tol=TOL)
-        return errors(found.evals, true) | {"products": found.num_matvecs}
+    def ours(runs):
+        H = ours_on(model, data)
+        found = eigenpairs(H, k=2, which="BE", tol=TOL, seed=len(runs))
+        return ends(runs, found.evals, true) | {"products": found.num_matvecs}
 
-    def by_scipy(make):
+    def by_scipy(make, runs):
         H = make(model, data)
-        start = np.random.default_rng(0).standard_normal(H.shape[0]).astype(H.dtype)
+        start = np.random.default_rng(len(runs)).standard_normal(H.shape[0]).astype(H.dtype)
         evals, _ = eigsh(H, k=2, which="BE", tol=TOL, v0=start)
-        return errors(evals, true)
+        return ends(runs, evals, true)
 
     on_ours, on_curvlinops = "SciPy's eigsh on lib's operator", "SciPy's eigsh on curvlinops"
     ways = {
-        OURS: lambda: ours,
-        on_ours: lambda: lambda: by_scipy(ours_on),
-        on_curvlinops: lambda: lambda: by_scipy(lambda *a: curvlinops_operator(*a).to_scipy()),
+        OURS: lambda: partial(ours, []),
+        on_ours: lambda: partial(by_scipy, ours_on, []),
+        on_curvlinops: lambda: partial(by_scipy, lambda *a: curvlinops_operator(*a).to_scipy(), []),
         GRADIENT: lambda: gradient_of(model, data),
     }
     ways = in_turn(ways)
     note = (
-        f"From the model to the pairs, operator and graph included; tolerance {TOL:g} for all. "
-        "Errors are those of the eigenvalues, against float64 and as parts of the largest one."
+        f"From the model to the pairs, operator and graph included; tolerance {TOL:g} for all, "
+        "each run from a start of its own. Errors are medians of the eigenvalues', against float64 "
+        f"and as parts of the largest one; wrong is a run with an error above {TOL:g}: a pair was "
+        "taken for the outermost that is its neighbour."
     )
     page.compare(f"Top and bottom eigenpair: {name}", ways, note)
     work = f"top and bottom eigenpair, {name}"
     page.reach_ratio(work, ways, on_curvlinops, 0.27)
     page.reach_ratio(work, ways, on_ours, 1.1)
     value = ways[OURS].value
-    page.reach(work, "larger error", value and max(value["top"], value["bottom"]), TOL)
+    page.reach(work, "larger error, median", value and max(value["top"], value["bottom"]), TOL)
+    page.reach(work, "runs wrong", value and value["wrong"], 0)
 
 
 def top(page, name, model, data):
@@ -162,6 +168,13 @@ def errors(evals, true):
     """Of the last eigenvalue as the top one, of the first, if there are two, as the bottom one."""
     off = np.abs(np.asarray(evals) - true[-len(evals) :]) / np.abs(true).max()
     return {"top": float(off[-1])} | ({"bottom": float(off[0])} if len(off) > 1 else {})
+
+
+def ends(runs, evals, true):
+    """Errors of both ends: the medians of all runs so far, and in how many one was too large."""
+    runs.append(errors(evals, true))
+    medians = {end: median(run[end] for run in runs) for end in ("top", "bottom")}
+    return medians | {"wrong": sum(max(run.values()) > TOL for run in runs), "runs": len(runs)}
 
 
 def whole_ways():

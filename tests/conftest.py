@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+import torch
 from hypothesis import settings
 
 from book.build import ROOT, SITE
@@ -17,6 +18,9 @@ from book.build import ROOT, SITE
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
 settings.register_profile("deep", max_examples=10_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+# Some of torch's warnings come once a process, and would fail now this test and now that one.
+torch.set_warn_always(True)
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NO_BROWSER = (

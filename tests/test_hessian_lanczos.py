@@ -297,6 +297,36 @@ def test_eigenpairs_do_not_depend_on_the_length_of_v0():
         torch.testing.assert_close(other.abs(), evecs[0].abs(), rtol=1e-8, atol=1e-8)
 
 
+class Quadratic(LinearOperator):
+    """A dense H with the gradient that a model's loss would have beside it."""
+
+    def __init__(self, H, g):
+        super().__init__(H.numpy().dtype, H.shape)
+        self.matrix, self.g, self.like, self.product = H, g, H[0], H.mv
+
+    def gradient(self):
+        return self.g
+
+    def _matvec(self, v):
+        return self.matrix.numpy() @ v
+
+
+def test_the_largest_pair_is_found_sooner_from_a_gradient_along_it():
+    evals, evecs = torch.diag(network_spectrum()), torch.eye(300, dtype=torch.float64)
+    blind = eigenpairs(evals, tol=1e-4).num_matvecs
+    leading = eigenpairs(Quadratic(evals, 1e-9 * evecs[:, -1] + 1e-12), tol=1e-4)
+    assert leading.num_matvecs < blind
+    assert leading.evals.item() == pytest.approx(evals.max().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("at", [0, 100, -2])
+def test_a_gradient_along_another_eigenvector_does_not_hide_the_largest_pair(at):
+    H, evecs = torch.diag(network_spectrum()), torch.eye(300, dtype=torch.float64)
+    for g in (evecs[at], 0 * evecs[at]):
+        pairs = eigenpairs(Quadratic(H, g), k=2, tol=1e-4)
+        torch.testing.assert_close(pairs.evals, H.diagonal()[-2:], rtol=1e-3, atol=0)
+
+
 # --- what H may be ---------------------------------------------------------------------------
 
 
@@ -312,7 +342,7 @@ def test_eigenpairs_take_tensors_arrays_and_operators():
         H.numpy()[::-1, ::-1],
         LinearOperator(H.shape, matvec=lambda v: H.numpy() @ v, dtype=np.float64),
     ):
-        pairs = eigenpairs(other, k=3, which="BE", tol=1e-8)
+        pairs = eigenpairs(other, k=3, which="BE", tol=1e-8, v0=locked[0])
         assert not pairs.evecs.requires_grad
         torch.testing.assert_close(pairs.evals, expected, rtol=1e-7, atol=1e-7)
 

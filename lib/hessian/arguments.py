@@ -4,6 +4,7 @@ import operator
 from contextlib import contextmanager
 from numbers import Real
 
+import numpy as np
 import torch
 
 
@@ -31,6 +32,12 @@ def real(name, value):
     if not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     return value
+
+
+def as_tensor(values, dtype=None):
+    """Numbers of any kind as a tensor; an array is copied, lest torch warn of a read-only one."""
+    values = values.copy() if isinstance(values, np.ndarray) else values
+    return torch.as_tensor(values, dtype=dtype).detach()
 
 
 def check_module(model):

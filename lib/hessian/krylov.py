@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator
 
-from lib.hessian.arguments import at_least
+from lib.hessian.arguments import as_tensor, at_least
 
 BLOCK = 32  # basis vectors stored together, so that memory grows with use and nothing is copied
 
@@ -33,7 +33,7 @@ class KrylovSpace:
         self.count = 0  # vectors in the basis
         self.columns = []  # V H v for each multiplied v
         for start in starts:
-            self._append(self._split(start)[1])
+            self._append(*self._split(start)[1:])
 
     @property
     def size(self):
@@ -49,15 +49,14 @@ class KrylovSpace:
         """Multiply the next basis vector by H; from a closed space, a random new direction."""
         if self.closed:
             fresh = random_rows(1, self.blocks[0][0], self.seed + self.count)[0]
-            self._append(self._split(fresh)[1])
+            self._append(*self._split(fresh)[1:])
         w = self.product(self._vector(self.size))
         before = norm(w)
         if not math.isfinite(before):
             raise ValueError("H v is not finite")
-        column, w = self._split(w, near=self.size - self.reach)
-        left = norm(w)
+        column, w, left = self._split(w, near=self.size - self.reach)
         if self.count < len(w) and left > 10 * torch.finfo(w.dtype).eps * len(w) ** 0.5 * before:
-            self._append(w)
+            self._append(w, left)
             column = np.append(column, left)
         self.columns.append(column)  # last, so that Ctrl-C at any time leaves a sound space
 
@@ -82,14 +81,14 @@ class KrylovSpace:
     def _vector(self, i):
         return self.blocks[i // BLOCK][i % BLOCK]
 
-    def _append(self, w):
+    def _append(self, w, length):
         if self.count % BLOCK == 0:
             self.blocks.append(w.new_empty(BLOCK, len(w)))
-        self.blocks[-1][self.count % BLOCK] = w / norm(w)
+        torch.div(w, length, out=self.blocks[-1][self.count % BLOCK])
         self.count += 1
 
     def _split(self, w, near=None):
-        """The coefficients V w and the rest w - V^T V w, orthogonal to V to rounding.
+        """The coefficients V w, the rest w - V^T V w, orthogonal to V to rounding, and its length.
 
         The large parts, along the vectors from ``near`` on, are taken off first and one by one,
         so that one pass through the whole basis is mostly enough for the rounding that is left.
@@ -99,7 +98,7 @@ class KrylovSpace:
             first, parts = max(0, near), []
             for i in range(first, self.count):
                 parts.append(self._vector(i) @ w)
-                w = w - parts[-1] * self._vector(i)
+                w = torch.addcmul(w, self._vector(i), parts[-1], value=-1)
             column[first:] = torch.stack(parts).double().cpu().numpy()
         after = norm(w)
         for _ in range(3):  # again while the norm still drops (Giraud et al., 2005)
@@ -113,7 +112,7 @@ class KrylovSpace:
             after = norm(w)
             if after > 0.7 * before:
                 break
-        return column, w
+        return column, w, after
 
 
 def as_product(H):
@@ -144,7 +143,7 @@ def as_product(H):
     if hasattr(H, "product"):
         return H.product, H.like
     like = torch.empty(H.shape[0], dtype=torch.float32 if H.dtype == np.float32 else torch.float64)
-    return lambda v: torch.as_tensor(H @ v.numpy()).to(like), like
+    return lambda v: as_tensor(H @ v.numpy()).to(like), like
 
 
 def norm(w):

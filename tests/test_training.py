@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import textwrap
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -664,6 +665,16 @@ def test_sweep_notes_the_setting_at_which_a_run_failed(n_jobs):
     with pytest.raises(ZeroDivisionError) as caught:
         sweep(run, {"lr": [0.5, 0]}, n_jobs=n_jobs)
     assert caught.value.__notes__ == ["in a sweep, with {'lr': 0}"]
+
+
+def test_sweep_keeps_back_what_joblib_warns_of_grown_workers_and_nothing_else():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        joblibs = "A worker stopped while some jobs were given to the executor."
+        sweep(lambda seed: warnings.warn(joblibs, stacklevel=1), {"seed": [0]}, n_jobs=1)
+        own = partial(warnings.warn, "overflow", RuntimeWarning)
+        with pytest.raises(RuntimeWarning, match="overflow"):
+            sweep(lambda seed: own(), {"seed": [0]}, n_jobs=1)
 
 
 def test_sweep_shares_the_threads_and_gives_them_back():

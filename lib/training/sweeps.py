@@ -1,6 +1,7 @@
 """The same run at every setting of a grid."""
 
 import itertools
+import warnings
 from collections.abc import Iterable
 
 import joblib
@@ -48,7 +49,10 @@ def sweep(run, grid, n_jobs=-1):
     threads = max(1, joblib.cpu_count() // workers) if workers > 1 else threads_before
     try:
         calls = (call(run, setting, threads) for setting in settings)
-        results = joblib.Parallel(n_jobs=workers)(calls)
+        with warnings.catch_warnings():
+            # joblib starts a worker afresh once it has grown by 300 MB, as imports alone make it.
+            warnings.filterwarnings("ignore", "A worker stopped while", UserWarning)
+            results = joblib.Parallel(n_jobs=workers)(calls)
     finally:
         torch.set_num_threads(threads_before)
     return list(zip(settings, results, strict=True))

@@ -21,7 +21,7 @@ BROKEN := .venv-incomplete
 TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' constraints.txt)
 PIP := $(PY) -m pip install --disable-pip-version-check
 # One notebook to a process, as many at a time as there are cores.
-NBVAL := $(PY) -m pytest -q --nbval-current-env --nbval-cell-timeout=300 \
+NBVAL := $(PY) -m pytest -q --nbval-current-env --nbval-cell-timeout=600 \
 	-n auto --maxprocesses=4 --dist=loadfile
 SITE_TESTS := tests/test_site.py tests/test_claims.py tests/test_explorer_page.py tests/test_api.py tests/test_security.py tests/test_print.py tests/test_teaching.py
 PEERS = $(shell sed -n '/^bench = \[/,/^\]/s/^ *"\([a-z-]*\).*/\1/p' pyproject.toml)
@@ -148,7 +148,7 @@ test-newest:
 	@$(NEW_ENVIRONMENT)
 	@$(UV_INSTALL) --editable '.[book,test]' $(TORCH)
 	$(ENV_PY) -m pytest -q
-	$(ENV_PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=300 chapters
+	$(ENV_PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=600 chapters
 
 # NOTEBOOKS=chapters/01_critical_points.ipynb runs that one only. Colab and Binder have Python 3.12.
 test-colab:

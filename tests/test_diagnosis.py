@@ -349,6 +349,7 @@ def test_diagnosis_speaks_as_text_numbers_and_page():
     diagnosis = diagnose(at_saddle(), cross_entropy, WHOLE)
     assert repr(diagnosis).startswith("SADDLE: ")
     assert "(chapter 1)" in repr(diagnosis)
+    assert all(len(line) <= 80 for line in repr(diagnosis).splitlines())
     told = json.loads(json.dumps(diagnosis.as_dict(), allow_nan=False))
     assert told["verdict"] == "SADDLE"
     lowest = told["evidence"]["lowest curvature"]

@@ -1,9 +1,11 @@
 """Diagnosed cases whose truth is known: those held out from the drawing of the lines."""
 
+from collections import Counter
+
 import pytest
 
 from lib.diagnosis import Verdict
-from lib.diagnosis.cases import HELD_OUT, TUNED, confusion, table
+from lib.diagnosis.cases import HELD_OUT, TUNED, Count, confusion, table
 
 
 def test_held_out_seeds_are_a_third_and_cover_the_ways_a_case_is_built():
@@ -20,7 +22,11 @@ def test_confusion_on_held_out_cases_is_small(network):
     assert not count.given[Verdict.SADDLE, Verdict.MINIMUM]
 
 
-def test_table_has_a_row_for_each_truth():
-    count = confusion(HELD_OUT[:1], ["mlp"], [Verdict.DIVERGED, Verdict.FLAT])
-    assert "DIVERGED" in table(count).splitlines()[0]
-    assert len(table(count).splitlines()) == 3
+def test_table_has_a_row_for_each_truth_and_a_column_of_its_number():
+    given = {(Verdict.FLAT, Verdict.FLAT): 5, (Verdict.FLAT, Verdict.UNSURE): 12}
+    head, *rows = table(Count(Counter(given), [])).splitlines()
+    assert head.split() == ["1", "2"]
+    assert [row.split() for row in rows] == [
+        ["1", "FLAT", "5", "12"],
+        ["2", "UNSURE", ".", "."],
+    ]

@@ -1,6 +1,7 @@
 """What a diagnosis says, in words, as numbers and as a picture."""
 
 import math
+import textwrap
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -85,7 +86,8 @@ class Diagnosis:
         width = max((len(e.name) for e in self.evidence), default=0)
         rows = [f"  {e.name:<{width}}  {number(e.value):>9}  {e.turns}" for e in self.evidence]
         where = f" (chapter {self.chapter})" if self.chapter else ""
-        return "\n".join([f"{self.verdict.name}: {self.advice}{where}", *rows])
+        said = textwrap.wrap(f"{self.verdict.name}: {self.advice}{where}", width=80)
+        return "\n".join([*said, *rows])
 
     def as_dict(self):
         """Plain Python, ready for JSON: no tensors, and None for what is not finite.

@@ -74,13 +74,14 @@ def _diagnosed(truth, network, seed):
 
 
 def table(count):
-    """The confusion table as text: a row for each true verdict, a column for each given one."""
-    columns = [v for v in Verdict if any(said is v for _, said in count.given)]
-    width = max(len(v.name) for v in Verdict)
-    lines = [" " * width + "".join(f"{v.name:>15}" for v in columns)]
-    for truth in BUILDERS:
-        numbers = [count.given[truth, said] for said in columns]
-        if any(numbers):
-            cells = "".join(f"{n or '.':>15}" for n in numbers)
-            lines.append(f"{truth.name:<{width}}{cells}")
+    """The confusion table as text: a row for each true verdict, a column for each given one.
+
+    The columns bear the rows' numbers.
+    """
+    rows = [v for v in Verdict if any(v in pair for pair in count.given)]
+    width = max(len(v.name) for v in rows)
+    lines = [" " * (width + 2) + "".join(f"{i:>4}" for i in range(1, len(rows) + 1))]
+    for i, truth in enumerate(rows, 1):
+        cells = "".join(f"{count.given[truth, said] or '.':>4}" for said in rows)
+        lines.append(f"{i} {truth.name:<{width}}{cells}")
     return "\n".join(lines)

@@ -7,8 +7,8 @@ def decide(see):
     """Verdict, advice, chapter and picture for an `Examination`, which notes the evidence.
 
     Where two are true at once, the first in this order is said: diverged; the loss is flat, or
-    falls along negative curvature, or nothing is lower (these where there is no slope); steps
-    overshoot; noise; too slow; improving.
+    falls along negative curvature, or nothing is lower (these where there is no slope); noise;
+    steps overshoot; too slow; improving; the valley is narrow.
     """
     note = see.note
     if see.blown_up:

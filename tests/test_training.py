@@ -708,7 +708,6 @@ def test_sweep_goes_through_a_dask_cluster():
     assert {name for _, (_, name) in results} <= {0, 1}
 
 
-@pytest.mark.filterwarnings("ignore:Port .* is already in use")  # of the cluster's dashboard
 @pytest.mark.skipif(joblib.cpu_count() == 1, reason="joblib leaves out a cluster of one worker")
 def test_sweep_goes_through_dask_processes_as_chapter_2_shows():
     cells = nbformat.read(CHAPTER_2, as_version=4).cells

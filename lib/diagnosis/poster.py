@@ -59,7 +59,7 @@ AT_REST = [
         Verdict.MINIMUM,
     ),
     Question(
-        "Is one negative: clearly, or where\na Newton step promises so little?", Verdict.UNSURE
+        "Is one clearly negative, though no step\nhelps, or that promise so small?", Verdict.UNSURE
     ),
 ]
 IN_MOTION = [

@@ -2,42 +2,11 @@
 
 import hashlib
 import re
-import shutil
-from importlib.metadata import distribution
 from pathlib import Path
 
-from sphinx.util import logging
-
-MATHJAX = "sphinx-mathjax-offline"
-MATHJAX_PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")
 # A formula in the text with the brackets, quotes and stops at it.
 FORMULA = re.compile(r'([(\[“]*)(<span class="math [^"]*">[^<]*</span>)((?:[,.;:!?)\]”%-]|’s?)*)')
 ROOT = Path(__file__).resolve().parent.parent
-
-logger = logging.getLogger(__name__)
-
-
-def mathjax_folder():
-    """The folder of MathJax's files inside the installed package that carries them."""
-    package = distribution(MATHJAX)
-    script = next(f for f in package.files if f.match("mathjax/tex-chtml.js"))
-    return Path(package.locate_file(script)).parent
-
-
-def copy_mathjax(app, exception):
-    """Put MathJax beside the built pages, so that no page asks another host for it."""
-    if exception or app.builder.format != "html":
-        return
-    source = mathjax_folder()
-    for part in MATHJAX_PARTS:
-        target = Path(app.outdir) / "_static" / "mathjax" / part
-        if (source / part).is_dir():
-            shutil.copytree(source / part, target, dirs_exist_ok=True)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / part, target)
-    version = re.search(r'VERSION="(3[\d.]*)"', (source / "tex-chtml.js").read_text("utf8"))[1]
-    logger.info("MathJax %s copied from %s %s", version, MATHJAX, distribution(MATHJAX).version)
 
 
 def execution_key():
@@ -88,5 +57,4 @@ def setup(app):
     app.connect("html-page-context", title_first_page)
     app.connect("html-page-context", launch_notebooks_only, priority=900)  # after the theme's
     app.connect("html-page-context", keep_formulas_whole)
-    app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,7 +2,7 @@
 
 It stands in the page itself, so that it holds on every server and on a disk. The scripts that the
 theme writes into a page are named by their hashes; whatever else finds its way there is refused.
-Styles may stand in a page: figures are made of them, and MathJax writes its own.
+Styles may stand in a page: figures and formulas are made of them.
 """
 
 import base64

@@ -1,5 +1,6 @@
 """What the website's build takes for a change, and what it does to pages."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,9 +9,10 @@ import pytest
 from jupyter_cache import get_cache
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
+from py_mini_racer import MiniRacer
 from sphinx.errors import ExtensionError
 
-from book import build, execute, extension, weight
+from book import build, execute, extension, mathematics, weight
 from book.clean_notebooks import METADATA
 
 
@@ -58,8 +60,39 @@ def test_execution_key_changes_with_what_notebooks_run_on(tree, name, again):
     assert (extension.execution_key() != before) is again
 
 
-def test_mathjax_folder_has_the_parts_that_are_copied():
-    assert all((extension.mathjax_folder() / part).exists() for part in extension.MATHJAX_PARTS)
+@pytest.fixture
+def typesetter():
+    with MiniRacer() as engine:
+        yield mathematics.Typesetter(engine)
+
+
+def test_mathematics_of_another_build_is_left_as_it_is(typesetter):
+    page = '<div class="math x" id="e"><span class="eqno">(1)</span>\\[a\\\\b\\]</div>'
+    once = mathematics.typeset_page(page, typesetter.typeset)
+    assert once.startswith('<div class="math x" id="e"><span class="eqno">(1)</span><mjx-container')
+    assert mathematics.typeset_page(once, typesetter.typeset) == once
+
+
+@pytest.mark.parametrize(
+    ("tex", "reason"),
+    [(r"\nonsense x", "Undefined control sequence"), (r"\frac{1}{2", "Missing close brace")],
+)
+def test_wrong_formula_stops_the_build_and_is_named(typesetter, tmp_path, tex, reason):
+    (tmp_path / "a.html").write_text(f'<span class="math x">\\({tex}\\)</span>')
+    app = SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html"))
+    with pytest.raises(ExtensionError, match=f"a.html: {reason}.*{re.escape(tex)}"):
+        mathematics.typeset_site(app, None)
+
+
+def test_stylesheet_has_the_characters_of_the_pages_only(tmp_path):
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "a.html").write_text('<span class="math x">\\(\\alpha\\)</span>')
+    app = SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html"))
+    mathematics.typeset_site(app, None)
+    css = (tmp_path / "_static/mathjax.css").read_text()
+    assert set(re.findall(r"mjx-c\.(\S+)::before", css)) == {"mjx-c1D6FC.TEX-I"}
+    for font in re.findall(r'url\("([^"]+)', css):
+        assert (tmp_path / "_static" / font).exists()
 
 
 def test_picture_size_is_in_css_pixels(tmp_path):

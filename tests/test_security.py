@@ -53,7 +53,6 @@ def watched(browser):
         if html is not None:
             page.route(address, lambda route: route.fulfill(body=html, content_type="text/html"))
         page.goto(address, wait_until="load")
-        page.evaluate("window.MathJax && MathJax.startup.promise")
         return page
 
     yield open_page

@@ -25,8 +25,7 @@ const sizes = new ResizeObserver((entries) => {
   });
 });
 
-addEventListener("load", async () => {
-  await window.MathJax?.startup.promise;
+addEventListener("load", () => {
   for (const box of document.querySelectorAll(BOXES)) sizes.observe(box);
 });
 

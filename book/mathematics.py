@@ -1,0 +1,130 @@
+"""Formulas are typeset while the book is built: a page needs no script to show its mathematics.
+
+MathJax makes of a formula the same elements here as it would in a browser, with MathML for screen
+readers; their sizes do not depend on fonts that arrive later, so nothing on a page moves.
+"""
+
+import re
+import shutil
+from html import unescape
+from importlib.metadata import distribution
+from pathlib import Path
+
+from py_mini_racer import JSEvalException, MiniRacer
+from sphinx.errors import ExtensionError
+from sphinx.ext.mathjax import html_visit_displaymath, html_visit_math
+from sphinx.util import logging
+
+PACKAGE = "sphinx-mathjax-offline"
+# MathJax's loader needs a browser: its parts are read here, in the order of what they need.
+CORE = "core.js"
+PARTS = (
+    "adaptors/liteDOM.js",
+    "input/tex-base.js",
+    "input/tex/extensions/ams.js",
+    "input/tex/extensions/newcommand.js",
+    "output/chtml.js",
+    "output/chtml/fonts/tex.js",
+    "a11y/assistive-mml.js",
+)
+BEFORE_CORE = "var MathJax = { _: {}, config: {} };"
+AFTER_CORE = "MathJax._.components.package = {};"
+FONTS = "output/chtml/fonts/woff-v2"
+STYLESHEET = "mathjax.css"
+SOURCE = Path(__file__).with_suffix(".js")
+# Sphinx writes \(...\) and \[...\], the latter behind the number of an equation that has one.
+TEX = re.compile(
+    r'(?P<head><(?P<tag>span|div) class="math [^>]*>(?:<span class="eqno">.*?</span>)?)'
+    r"\\(?P<kind>[(\[])(?P<tex>[^<]*)\\[)\]]</(?P=tag)>",
+    re.DOTALL,
+)
+# What the stylesheet says of one character; those that no page has are left out of it.
+CHARACTER = re.compile(r"mjx-c\.(mjx-c[0-9A-F]+)[^{}]*\{[^}]*\}\n*")
+# As in MathJax's page: small letters are as high as those of the text around them.
+HEIGHT = "\nmjx-container {\n  font-size: calc(1ex / 0.442);\n}\n"
+
+logger = logging.getLogger(__name__)
+
+
+def mathjax_folder():
+    """The folder of MathJax's files inside the installed package that carries them."""
+    package = distribution(PACKAGE)
+    core = next(file for file in package.files if file.match("mathjax/core.js"))
+    return Path(package.locate_file(core)).parent
+
+
+class Typesetter:
+    """MathJax in a JavaScript engine, which has to be closed: its thread would keep Python running.
+
+    >>> with MiniRacer() as engine:
+    ...     print(Typesetter(engine).typeset(r"\\alpha", display=False)[:46])
+    <mjx-container class="MathJax" jax="CHTML" sty
+    """
+
+    def __init__(self, engine):
+        self._engine = engine
+        self._known = {}
+        core, *parts = [(mathjax_folder() / part).read_text("utf8") for part in (CORE, *PARTS)]
+        for source in (BEFORE_CORE, core, AFTER_CORE, *parts, SOURCE.read_text("utf8")):
+            engine.eval(source)
+
+    def typeset(self, tex, display):
+        """The HTML of a formula, which is a line of its own if `display`."""
+        if (tex, display) not in self._known:
+            try:
+                self._known[tex, display] = self._engine.call("typeset", tex, display)
+            except JSEvalException as error:
+                reason = re.search("Error: (.*)", str(error))[1]
+                raise ExtensionError(f"{reason} in the formula {tex.strip()}") from error
+        return self._known[tex, display]
+
+    def stylesheet(self):
+        """The CSS of all that can be typeset."""
+        return self._engine.call("stylesheet")
+
+
+def typeset_page(html, typeset):
+    """The page with each formula replaced by what typeset(tex, display) makes of it.
+
+    >>> typeset_page('<span class="math notranslate">\\\\(a &lt; b\\\\)</span>', lambda *a: str(a))
+    '<span class="math notranslate">(\\'a < b\\', False)</span>'
+    """
+
+    def replace(match):
+        made = typeset(unescape(match["tex"]), match["kind"] == "[")
+        return f"{match['head']}{made}</{match['tag']}>"
+
+    return TEX.sub(replace, html)
+
+
+def typeset_site(app, exception):
+    """Typeset each page that was written, and put MathJax's styles and fonts beside them."""
+    if exception or app.builder.format != "html":
+        return
+    static = Path(app.outdir) / "_static"
+    characters = set()
+    with MiniRacer() as engine:
+        typesetter = Typesetter(engine)
+        for file in Path(app.outdir).rglob("*.html"):
+            if file.is_relative_to(static):
+                continue
+            html = file.read_text("utf8")
+            try:
+                whole = typeset_page(html, typesetter.typeset)
+            except ExtensionError as error:
+                raise ExtensionError(f"{file.relative_to(app.outdir)}: {error}") from error
+            if whole != html:
+                file.write_text(whole, "utf8")
+            characters.update(re.findall(r"\bmjx-c[0-9A-F]+", whole))
+        css = typesetter.stylesheet()
+    css = CHARACTER.sub(lambda rule: rule[0] if rule[1] in characters else "", css)
+    (static / STYLESHEET).write_text(css + HEIGHT, "utf8")
+    shutil.copytree(mathjax_folder() / FONTS, static / "mathjax", dirs_exist_ok=True)
+    logger.info("mathematics typeset with MathJax of %s", PACKAGE)
+
+
+def setup(app):
+    app.add_html_math_renderer("typeset", (html_visit_math, None), (html_visit_displaymath, None))
+    app.add_css_file(STYLESHEET)
+    app.connect("build-finished", typeset_site, priority=800)  # before the pages are protected
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

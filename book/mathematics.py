@@ -34,14 +34,10 @@ STYLESHEET = "mathjax.css"
 SOURCE = Path(__file__).with_suffix(".js")
 # Sphinx writes \(...\) and \[...\], the latter behind the number of an equation that has one.
 TEX = re.compile(
-    r'(?P<head><(?P<tag>span|div) class="math [^>]*>(?:<span class="eqno">.*?</span>)?)'
+    r'(?P<head><(?P<tag>span|div) class="math [^>]*>\s*(?:<span class="eqno">.*?</span>)?)'
     r"\\(?P<kind>[(\[])(?P<tex>[^<]*)\\[)\]]</(?P=tag)>",
     re.DOTALL,
 )
-# What the stylesheet says of one character; those that no page has are left out of it.
-CHARACTER = re.compile(r"mjx-c\.(mjx-c[0-9A-F]+)[^{}]*\{[^}]*\}\n*")
-# As in MathJax's page: small letters are as high as those of the text around them.
-HEIGHT = "\nmjx-container {\n  font-size: calc(1ex / 0.442);\n}\n"
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +98,6 @@ def typeset_site(app, exception):
     if exception or app.builder.format != "html":
         return
     static = Path(app.outdir) / "_static"
-    characters = set()
     with MiniRacer() as engine:
         typesetter = Typesetter(engine)
         for file in Path(app.outdir).rglob("*.html"):
@@ -115,10 +110,7 @@ def typeset_site(app, exception):
                 raise ExtensionError(f"{file.relative_to(app.outdir)}: {error}") from error
             if whole != html:
                 file.write_text(whole, "utf8")
-            characters.update(re.findall(r"\bmjx-c[0-9A-F]+", whole))
-        css = typesetter.stylesheet()
-    css = CHARACTER.sub(lambda rule: rule[0] if rule[1] in characters else "", css)
-    (static / STYLESHEET).write_text(css + HEIGHT, "utf8")
+        (static / STYLESHEET).write_text(typesetter.stylesheet(), "utf8")
     shutil.copytree(mathjax_folder() / FONTS, static / "mathjax", dirs_exist_ok=True)
     logger.info("mathematics typeset with MathJax of %s", PACKAGE)
 
@@ -126,5 +118,5 @@ def typeset_site(app, exception):
 def setup(app):
     app.add_html_math_renderer("typeset", (html_visit_math, None), (html_visit_displaymath, None))
     app.add_css_file(STYLESHEET)
-    app.connect("build-finished", typeset_site, priority=800)  # before the pages are protected
+    app.connect("build-finished", typeset_site, priority=700)  # before style sheets are joined
     return {"parallel_read_safe": True, "parallel_write_safe": True}

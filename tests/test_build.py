@@ -84,15 +84,15 @@ def test_wrong_formula_stops_the_build_and_is_named(typesetter, tmp_path, tex, r
         mathematics.typeset_site(app, None)
 
 
-def test_stylesheet_has_the_characters_of_the_pages_only(tmp_path):
+def test_fonts_lie_where_the_stylesheet_looks_for_them(tmp_path):
     (tmp_path / "_static").mkdir()
-    (tmp_path / "a.html").write_text('<span class="math x">\\(\\alpha\\)</span>')
-    app = SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html"))
-    mathematics.typeset_site(app, None)
+    mathematics.typeset_site(
+        SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html")), None
+    )
     css = (tmp_path / "_static/mathjax.css").read_text()
-    assert set(re.findall(r"mjx-c\.(\S+)::before", css)) == {"mjx-c1D6FC.TEX-I"}
-    for font in re.findall(r'url\("([^"]+)', css):
-        assert (tmp_path / "_static" / font).exists()
+    fonts = re.findall(r'url\("([^"]+)', css)
+    assert len(fonts) > 20
+    assert all((tmp_path / "_static" / font).exists() for font in fonts)
 
 
 def test_picture_size_is_in_css_pixels(tmp_path):

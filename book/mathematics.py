@@ -1,11 +1,10 @@
-"""Formulas are typeset while the book is built: a page needs no script to show its mathematics.
+"""Formulas are drawn while the book is built: a page needs no script or font to show them.
 
-MathJax makes of a formula the same elements here as it would in a browser, with MathML for screen
-readers; their sizes do not depend on fonts that arrive later, so nothing on a page moves.
+MathJax makes of each formula an SVG, with MathML beside it for screen readers. Its size is known
+before the page is laid out, so nothing moves.
 """
 
 import re
-import shutil
 from html import unescape
 from importlib.metadata import distribution
 from pathlib import Path
@@ -23,13 +22,12 @@ PARTS = (
     "input/tex-base.js",
     "input/tex/extensions/ams.js",
     "input/tex/extensions/newcommand.js",
-    "output/chtml.js",
-    "output/chtml/fonts/tex.js",
+    "output/svg.js",
+    "output/svg/fonts/tex.js",
     "a11y/assistive-mml.js",
 )
 BEFORE_CORE = "var MathJax = { _: {}, config: {} };"
 AFTER_CORE = "MathJax._.components.package = {};"
-FONTS = "output/chtml/fonts/woff-v2"
 STYLESHEET = "mathjax.css"
 SOURCE = Path(__file__).with_suffix(".js")
 # Sphinx writes \(...\) and \[...\], the latter behind the number of an equation that has one.
@@ -54,7 +52,7 @@ class Typesetter:
 
     >>> with MiniRacer() as engine:
     ...     print(Typesetter(engine).typeset(r"\\alpha", display=False)[:46])
-    <mjx-container class="MathJax" jax="CHTML" sty
+    <mjx-container class="MathJax" jax="SVG" style
     """
 
     def __init__(self, engine):
@@ -94,7 +92,7 @@ def typeset_page(html, typeset):
 
 
 def typeset_site(app, exception):
-    """Typeset each page that was written, and put MathJax's styles and fonts beside them."""
+    """Typeset each page that was written, and put MathJax's styles beside them."""
     if exception or app.builder.format != "html":
         return
     static = Path(app.outdir) / "_static"
@@ -111,7 +109,6 @@ def typeset_site(app, exception):
             if whole != html:
                 file.write_text(whole, "utf8")
         (static / STYLESHEET).write_text(typesetter.stylesheet(), "utf8")
-    shutil.copytree(mathjax_folder() / FONTS, static / "mathjax", dirs_exist_ok=True)
     logger.info("mathematics typeset with MathJax of %s", PACKAGE)
 
 

@@ -84,17 +84,6 @@ def test_wrong_formula_stops_the_build_and_is_named(typesetter, tmp_path, tex, r
         mathematics.typeset_site(app, None)
 
 
-def test_fonts_lie_where_the_stylesheet_looks_for_them(tmp_path):
-    (tmp_path / "_static").mkdir()
-    mathematics.typeset_site(
-        SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html")), None
-    )
-    css = (tmp_path / "_static/mathjax.css").read_text()
-    fonts = re.findall(r'url\("([^"]+)', css)
-    assert len(fonts) > 20
-    assert all((tmp_path / "_static" / font).exists() for font in fonts)
-
-
 def test_picture_size_is_in_css_pixels(tmp_path):
     Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
     (tmp_path / "a.svg").write_text('<?xml?>\n<svg xmlns="x" width="75pt" height="36.0pt">')

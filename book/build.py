@@ -50,8 +50,8 @@ def build():
     status = subprocess.call(command, cwd=ROOT, env=os.environ | {"PYTHONUTF8": "1"})
     if status == 0:
         STAMP.write_text(before)
-    elif shutil.disk_usage(ROOT).free < 2**20:
-        print(f"The disk is full that holds {ROOT}: the build needs some 150 MB.")
+    elif BUILD.exists() and shutil.disk_usage(BUILD).free < 2**20:
+        print(f"The disk is full that holds {BUILD}: the build needs some 150 MB.")
     return status
 
 

@@ -87,8 +87,8 @@ def test_wrong_formula_stops_the_build_and_is_named(typesetter, tmp_path, tex, r
 @pytest.mark.parametrize(("free", "said"), [(1000, True), (2**30, False)])
 def test_failed_build_says_that_the_disk_is_full(tree, monkeypatch, capsys, free, said):
     monkeypatch.setattr(build, "STAMP", tree / "stamp")
-    monkeypatch.setattr(build, "BUILD", tree / "_build")
-    monkeypatch.setattr(build, "SITE", tree / "_build/html")
+    monkeypatch.setattr(build, "BUILD", tree)
+    monkeypatch.setattr(build, "SITE", tree / "html")
     monkeypatch.setattr(build.subprocess, "call", lambda *args, **options: 1)
     monkeypatch.setattr(build.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
     assert build.main() == 1

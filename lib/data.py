@@ -231,7 +231,7 @@ def check_examples(**tensors):
         # isfinite over all.
         try:
             ends = tensor.aminmax()
-        except (NotImplementedError, TypeError) as error:  # by torch's version
+        except (RuntimeError, TypeError) as error:  # by torch's version
             raise TypeError(f"{name} must be real numbers in a dense tensor: {error}") from error
         if not all(torch.isfinite(end) for end in ends):
             raise ValueError(f"{name} holds NaN or infinity")

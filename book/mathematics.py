@@ -58,7 +58,8 @@ class Typesetter:
     def __init__(self, engine):
         self._engine = engine
         self._known = {}
-        core, *parts = [(mathjax_folder() / part).read_text("utf8") for part in (CORE, *PARTS)]
+        folder = mathjax_folder()
+        core, *parts = [(folder / part).read_text("utf8") for part in (CORE, *PARTS)]
         for source in (BEFORE_CORE, core, AFTER_CORE, *parts, SOURCE.read_text("utf8")):
             engine.eval(source)
 
@@ -95,12 +96,9 @@ def typeset_site(app, exception):
     """Typeset each page that was written, and put MathJax's styles beside them."""
     if exception or app.builder.format != "html":
         return
-    static = Path(app.outdir) / "_static"
     with MiniRacer() as engine:
         typesetter = Typesetter(engine)
         for file in Path(app.outdir).rglob("*.html"):
-            if file.is_relative_to(static):
-                continue
             html = file.read_text("utf8")
             try:
                 whole = typeset_page(html, typesetter.typeset)
@@ -108,7 +106,7 @@ def typeset_site(app, exception):
                 raise ExtensionError(f"{file.relative_to(app.outdir)}: {error}") from error
             if whole != html:
                 file.write_text(whole, "utf8")
-        (static / STYLESHEET).write_text(typesetter.stylesheet(), "utf8")
+        (Path(app.outdir) / "_static" / STYLESHEET).write_text(typesetter.stylesheet(), "utf8")
     logger.info("mathematics typeset with MathJax of %s", PACKAGE)
 
 

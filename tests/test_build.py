@@ -66,6 +66,12 @@ def typesetter():
         yield mathematics.Typesetter(engine)
 
 
+def test_indices_of_formulas_are_small(typesetter):
+    scales = re.findall(r"scale\((0[.]\d+)\)", typesetter.typeset("x_i^2", display=False))
+    assert len(scales) == 2
+    assert max(map(float, scales)) < 0.85
+
+
 def test_mathematics_of_another_build_is_left_as_it_is(typesetter):
     page = '<div class="math x" id="e">\n<span class="eqno">(1)</span>\\[a\\\\b\\]</div>'
     once = mathematics.typeset_page(page, typesetter.typeset)

@@ -102,6 +102,8 @@ def test_page_fits_a_phone(site, browser, page):
 def test_mathematics_stands_typeset_in_the_page(site, page):
     html = (site / page).read_text("utf8")
     assert html.count("<mjx-container ") == html.count("<mjx-assistive-mml") == html.count('"math ')
+    assert "mjx-error" not in html
+    assert "merror" not in html
 
 
 def test_mathematics_is_as_high_as_the_text_around_it(site, browser):

@@ -20,9 +20,9 @@ BROKEN := .venv-incomplete
 
 TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' constraints.txt)
 PIP := $(PY) -m pip install --disable-pip-version-check
-# One notebook to a process, as many at a time as there are cores.
-NBVAL := $(PY) -m pytest -q --nbval-current-env --nbval-cell-timeout=600 \
-	-n auto --maxprocesses=4 --dist=loadfile
+# As many processes as there are cores, of one thread each: with more they wait for one another.
+PYTEST := $(PY) -m pytest -q -n auto --maxprocesses=8
+NBVAL := $(PYTEST) --dist=loadfile --nbval-current-env --nbval-cell-timeout=600
 SITE_TESTS := tests/test_site.py tests/test_claims.py tests/test_explorer_page.py tests/test_api.py tests/test_security.py tests/test_print.py tests/test_teaching.py
 PEERS = $(shell sed -n '/^bench = \[/,/^\]/s/^ *"\([a-z-]*\).*/\1/p' pyproject.toml)
 
@@ -60,22 +60,20 @@ test: $(READY)
 	else echo "make test: FAILED, see the summaries above"; exit 1; fi
 
 test-unit: $(READY)
-	$(PY) -m pytest -q $(SITE_TESTS:%=--ignore=%)
+	OMP_NUM_THREADS=1 $(PYTEST) --dist=worksteal $(SITE_TESTS:%=--ignore=%)
 
 test-notebooks: $(READY)
-	$(NBVAL) --nbval chapters
+	OMP_NUM_THREADS=1 $(NBVAL) --nbval chapters
 
 # What the chapters show must not hang on one count of threads or on one set of seeds. With other
-# seeds the printed numbers differ, so only errors and asserts count. Two notebooks of two threads
-# each would wait for one another on two cores.
+# seeds the printed numbers differ, so only errors and asserts count.
 test-robust: $(READY)
-	OMP_NUM_THREADS=1 $(NBVAL) --nbval chapters
 	OMP_NUM_THREADS=2 $(NBVAL) -n 1 --nbval chapters
-	SEED_OFFSET=1000 $(NBVAL) --nbval-lax chapters
+	OMP_NUM_THREADS=1 SEED_OFFSET=1000 $(NBVAL) --nbval-lax chapters
 
 test-site: $(READY)
 	$(PY) book/build.py
-	$(PY) -m pytest -q $(SITE_TESTS)
+	$(PYTEST) --dist=worksteal $(SITE_TESTS)
 
 lint: $(READY)
 	$(PY) -m ruff check .

@@ -38,7 +38,10 @@ def run_changed(app, env, docnames):
 
 async def _run_all(notebooks, cache, timeout):
     """Run all to their ends, so that one that fails costs none of the others its results."""
-    free = asyncio.Semaphore(os.cpu_count() or 1)
+    cores = os.cpu_count() or 1
+    free = asyncio.Semaphore(cores)
+    # Threads of several notebooks on one core would wait for one another.
+    threads = {"OMP_NUM_THREADS": str(max(1, cores // len(notebooks)))}
 
     async def run(docname, notebook, path):
         async with free:
@@ -48,7 +51,7 @@ async def _run_all(notebooks, cache, timeout):
             client = NotebookClient(
                 notebook, timeout=timeout, resources=folder, record_timing=False
             )
-            await client.async_execute(env=os.environ | {SWITCH: docname})
+            await client.async_execute(env=threads | os.environ | {SWITCH: docname})
             seconds = time.perf_counter() - start
             bundle = CacheBundleIn(notebook, path, data={"execution_seconds": seconds})
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)

@@ -185,3 +185,14 @@ def test_run_changed_tells_the_kernel_to_bake(run_changed):
     (record,) = run_changed.cache.list_cache_records()
     notebook = run_changed.cache.get_cache_bundle(record.pk).nb
     assert notebook.cells[0].outputs[0].text == "a.ipynb\n"
+
+
+def test_run_changed_shares_the_cores_among_the_notebooks(run_changed, monkeypatch):
+    monkeypatch.setattr(execute.os, "cpu_count", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    threads = "import os; print(os.environ['OMP_NUM_THREADS'])"
+    run_changed(a=threads, b=threads + "  # too")
+    run_changed(alone=threads + "  # alone")
+    records = run_changed.cache.list_cache_records()
+    notebooks = [run_changed.cache.get_cache_bundle(record.pk).nb for record in records]
+    assert sorted(nb.cells[0].outputs[0].text for nb in notebooks) == ["2\n", "2\n", "4\n"]

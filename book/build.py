@@ -6,6 +6,7 @@ Usage: python book/build.py
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,4 +68,6 @@ def main():
 
 
 if __name__ == "__main__":
+    # Killed, it takes Sphinx with it, as after Ctrl-C: nbclient would run the other notebooks on.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

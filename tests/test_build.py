@@ -1,6 +1,10 @@
 """What the website's build takes for a change, and what it does to pages."""
 
+import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -49,6 +53,22 @@ def test_state_leaves_out_what_running_leaves_behind(tree):
     (tree / "lib/__pycache__").mkdir()
     (tree / "lib/__pycache__/a.pyc").write_text("")
     assert build.state() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
+def test_killed_build_takes_sphinx_with_it(tree):
+    sphinx = "import os, time; open('pid', 'w').write(str(os.getpid()) + ' '); time.sleep(60)"
+    script = tree / "book" / "build.py"
+    script.write_text(Path(build.__file__).read_text("utf8").replace(build.COMMAND, sphinx), "utf8")
+    pid = tree / "pid"
+    with subprocess.Popen([sys.executable, script]) as started:
+        while not (pid.exists() and pid.read_text()):
+            assert started.poll() is None
+            time.sleep(0.05)
+        started.terminate()
+    assert started.returncode == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 @pytest.mark.parametrize(

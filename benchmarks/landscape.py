@@ -12,7 +12,7 @@ from benchmarks.networks import cases, gradient_of
 from benchmarks.page import GRADIENT, OURS, Page
 from benchmarks.timing import in_turn
 from lib.hessian import flat_loss
-from lib.landscape import random_direction, slice_2d
+from lib.landscape import slice_2d
 
 PEER = "loss-landscapes"
 
@@ -22,9 +22,10 @@ def plane(page, name, model, data, points):
     theirs = copy.deepcopy(model)
 
     def ours():
-        u = random_direction(model)
-        v = random_direction(model, seed=1, orthogonal_to=u)
-        return u, v, slice_2d(model, cross_entropy, [data], u, v, points=points)
+        # Along the peer's directions: pooling takes longer or shorter by the numbers it is given.
+        _, u, v = peer_plane(state, points)
+        ends = (-points / 2, points / 2 - 1)
+        return lambda: (u, v, slice_2d(model, cross_entropy, [data], u, v, ends, ends, points))
 
     def by_peer():
         import loss_landscapes
@@ -43,7 +44,7 @@ def plane(page, name, model, data, points):
             cross_entropy(model(data[0]), data[1]).item()
 
     ways = {
-        OURS: lambda: ours,
+        OURS: ours,
         PEER: by_peer,
         f"{points}² losses, nothing moved": lambda: alone,
         GRADIENT: lambda: gradient_of(model, data),
@@ -60,7 +61,7 @@ def plane(page, name, model, data, points):
         page.reach(work, "error of the grid", ways[OURS].value["grid"], 1e-5)
         page.reach(work, "models changed", int(ways[OURS].value["model"] != "as it was"), 0)
     note = (
-        "Directions drawn and filter-normalised, then the losses. Grid: the largest difference, "
+        "Both along the directions that loss-landscapes draws. Grid: the largest difference, "
         "relative, from the loss computed afresh at 20 of the points that the grid is said to "
         "have. A model is changed when a bit of a parameter is, or whether it takes a gradient."
     )
@@ -81,10 +82,21 @@ def grid_error(model, data, value):
 
 def peer_error(model, data, found):
     """The same for the plane that random_plane's documentation describes, from its own draws."""
+    steps = len(found)
+    centre, u, v = peer_plane(model, steps)
+    loss, _ = flat_loss(model, cross_entropy, *data)
+    at = [(i, j) for i in range(steps) for j in range(steps)]
+    return max(
+        abs(loss(centre + (i - steps / 2) * u + (j - steps / 2) * v) / found[i, j] - 1).item()
+        for i, j in at[:: max(1, len(at) // 20)]
+    )
+
+
+def peer_plane(model, steps):
+    """The parameters, and random_plane's two directions, a step long, as vectors."""
     from loss_landscapes.model_interface.model_parameters import orthogonal_to, rand_u_like
     from loss_landscapes.model_interface.model_wrapper import wrap_model
 
-    steps = len(found)
     start = wrap_model(copy.deepcopy(model)).get_module_parameters()
     torch.manual_seed(0)
     u = rand_u_like(start)
@@ -92,13 +104,7 @@ def peer_error(model, data, found):
     for direction in (u, v):
         direction.filter_normalize_(start)
         direction.mul_(start.model_norm() / steps / direction.model_norm())
-    centre, u, v = (torch.cat([t.reshape(-1) for t in parts]) for parts in (start, u, v))
-    loss, _ = flat_loss(model, cross_entropy, *data)
-    at = [(i, j) for i in range(steps) for j in range(steps)]
-    return max(
-        abs(loss(centre + (i - steps / 2) * u + (j - steps / 2) * v) / found[i, j] - 1).item()
-        for i, j in at[:: max(1, len(at) // 20)]
-    )
+    return [torch.cat([t.detach().reshape(-1) for t in parts]) for parts in (start, u, v)]
 
 
 def left(model, before):

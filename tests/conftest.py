@@ -4,6 +4,7 @@ import functools
 import http.server
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +28,12 @@ NO_BROWSER = (
     "The site tests need Chromium: install it (Debian: apt-get install chromium; elsewhere: "
     "python -m playwright install chromium) or Google Chrome, and run them again."
 )
+
+
+@pytest.fixture(autouse=True)
+def hears_ctrl_c():
+    """A shell starts what runs in its background deaf to Ctrl-C, which some tests send."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

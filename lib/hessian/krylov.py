@@ -88,12 +88,10 @@ class KrylovSpace:
         self.count += 1
 
     def _split(self, w, near=None):
-        """The coefficients V w, the rest w - V^T V w, orthogonal to V, and its length.
+        """The coefficients V w, the rest w - V^T V w, orthogonal to V to rounding, and its length.
 
-        The large parts, along the vectors from ``near`` on, are taken off first and one by one.
-        What is left along V is rounding. It stays there while no part is above eps^(3/4) of the
-        rest: up to √eps Ritz values and residuals are as exact as with a V orthogonal to the last
-        digit (Simon, 1984), and taking it off would read all of V once more.
+        The large parts, along the vectors from ``near`` on, are taken off first and one by one,
+        so that one pass through the whole basis is mostly enough for the rounding that is left.
         """
         column = np.zeros(self.count)
         if near is not None:
@@ -102,18 +100,19 @@ class KrylovSpace:
                 parts.append(self._vector(i) @ w)
                 w = torch.addcmul(w, self._vector(i), parts[-1], value=-1)
             column[first:] = torch.stack(parts).double().cpu().numpy()
-        left = norm(w)
-        for _ in range(3 if self.count else 0):  # the second time for what the first one rounded
-            rows = [block[: self.count - i * BLOCK] for i, block in enumerate(self.blocks)]
-            parts = [block @ w for block in rows]
-            along = torch.cat(parts).double().cpu().numpy()
-            if np.abs(along).max() <= torch.finfo(w.dtype).eps ** 0.75 * left:
+        after = norm(w)
+        for _ in range(3):  # again while the norm still drops (Giraud et al., 2005)
+            before, coefficients = after, []
+            for i, block in enumerate(self.blocks):
+                rows = block[: max(0, self.count - i * BLOCK)]
+                coefficients.append(rows @ w)
+                w = torch.addmv(w, rows.T, coefficients[-1], alpha=-1)
+            if coefficients:
+                column += torch.cat(coefficients).double().cpu().numpy()
+            after = norm(w)
+            if after > 0.7 * before:
                 break
-            for block, part in zip(rows, parts, strict=True):
-                w = torch.addmv(w, block.T, part, alpha=-1)
-            column += along
-            left = norm(w)
-        return column, w, left
+        return column, w, after
 
 
 def as_product(H):

@@ -2,7 +2,6 @@
 
 import gzip
 import math
-import operator
 import os
 import zlib
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+
+from lib.checks import check_count, check_examples, check_floating, check_seed, generator_of
 
 
 class Split(NamedTuple):
@@ -158,117 +159,3 @@ def batches(*tensors, batch_size, seed):
     generator = seed if isinstance(seed, torch.Generator) else generator_of(seed)
     order = torch.randperm(num_examples, generator=generator).to(tensors[0].device)
     return (tuple(tensor[rows] for tensor in tensors) for rows in order.split(batch_size))
-
-
-def check_count(name, number, largest=math.inf):
-    """The number as an int, refused by its name unless it is one of 1, ..., largest.
-
-    >>> check_count("batch_size", 0, 20)
-    Traceback (most recent call last):
-    ValueError: batch_size must be 1 to 20, got 0
-    """
-    try:
-        number = operator.index(number)
-    except TypeError:
-        raise TypeError(f"{name} must be an int, got {number!r}") from None
-    if not 1 <= number <= largest:
-        raise ValueError(f"{name} must be 1 to {largest}, got {number}")
-    return number
-
-
-def check_seed(seed):
-    """The seed as an int, refused unless it is one of 64 bits.
-
-    >>> check_seed(-1)
-    Traceback (most recent call last):
-    ValueError: seed must be 0 to 2^64 - 1, got -1
-    """
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        raise TypeError(f"seed must be an int, got {seed!r}") from None
-    if not 0 <= number < 2**64:
-        raise ValueError(f"seed must be 0 to 2^64 - 1, got {seed!r}")
-    return number
-
-
-def generator_of(seed):
-    """Random numbers on the CPU that a seed rules."""
-    return torch.Generator().manual_seed(check_seed(seed))
-
-
-def check_floating(dtype):
-    """Refuse what is no floating type of torch, in which images would be rounded to 0 and 1."""
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise TypeError(f"dtype must be a floating type such as torch.float32, got {dtype!r}")
-
-
-def check_examples(**tensors):
-    """Refuse what is no data set: nothing, no rows, rows that do not pair up, NaN or infinity.
-
-    Raises:
-        TypeError: not a tensor, dense and real; a generator, for one, could be read only once.
-        ValueError: anything else; the message names the tensor.
-
-    >>> check_examples(x=torch.ones(3, 2), label=torch.ones(2))
-    Traceback (most recent call last):
-    ValueError: label has 2 rows, x has 3: they need one for each example
-    """
-    if not tensors:
-        raise ValueError("tensors: none was given, it takes one or more of N rows")
-    for name, tensor in tensors.items():
-        if not isinstance(tensor, torch.Tensor):
-            raise TypeError(f"{name} must be a tensor (N, ...), got {type(tensor).__name__}")
-        if tensor.ndim == 0 or tensor.numel() == 0:
-            raise ValueError(f"{name} has no examples: its shape is {tuple(tensor.shape)}")
-        first = next(iter(tensors))
-        if len(tensor) != len(tensors[first]):
-            raise ValueError(
-                f"{name} has {len(tensor)} rows, {first} has {len(tensors[first])}: "
-                "they need one for each example"
-            )
-        # The two ends are NaN or infinite if any element is, and come 10 times faster than
-        # isfinite over all.
-        try:
-            ends = tensor.aminmax()
-        except (RuntimeError, TypeError) as error:  # by torch's version
-            raise TypeError(f"{name} must be real numbers in a dense tensor: {error}") from error
-        if not all(torch.isfinite(end) for end in ends):
-            raise ValueError(f"{name} holds NaN or infinity")
-
-
-def check_label(label, output, name="label"):
-    """Refuse labels that do not pair with a model's output for the first of them.
-
-    Class numbers (integers) take the output's shape without its last axis, the classes; floating
-    labels take its whole shape, lest a loss broadcast one against the other.
-
-    Raises:
-        TypeError: label or output is not a tensor, or label neither integers nor floating.
-        ValueError: the shape does not fit, or a class number is not below the output's width.
-
-    >>> check_label(torch.tensor([0, 3]), torch.zeros(2, 3))
-    Traceback (most recent call last):
-    ValueError: label must be class numbers 0 to 2, as the output is 3 wide, got 0 to 3
-    """
-    for what, tensor in ((name, label), ("output", output)):
-        if not isinstance(tensor, torch.Tensor):
-            raise TypeError(f"{what} must be a tensor, got {type(tensor).__name__}")
-        if not tensor.ndim or not tensor.numel():
-            raise ValueError(f"{what} must have shape (N, ...), got {tuple(tensor.shape)}")
-    floating = label.is_floating_point()
-    if label.is_complex() or label.dtype == torch.bool:
-        raise TypeError(f"{name} must be class numbers or floating, got {label.dtype}")
-    given = label[: len(output)].shape
-    takes = output.shape if floating else output.shape[:-1]
-    if given != takes:
-        raise ValueError(
-            f"{name} must have shape {tuple(takes)} for an output of shape {tuple(output.shape)} "
-            f"if it is {'floating' if floating else 'class numbers'}, got {tuple(given)}"
-        )
-    low, high = label.aminmax()
-    if not floating and not 0 <= low <= high < output.shape[-1]:
-        raise ValueError(
-            f"{name} must be class numbers 0 to {output.shape[-1] - 1}, as the output is "
-            f"{output.shape[-1]} wide, got {low} to {high}"
-        )

@@ -14,7 +14,7 @@ from tests.test_site import WCAG, Visit
 
 pytestmark = pytest.mark.timeout(1800)  # the first test may have to build the site
 
-INNER = {"progress"}  # serves the other modules, not their users
+INNER = {"checks", "progress"}  # serve the other modules, not their users
 MODULES = sorted(
     {file.stem for file in (ROOT / "lib").iterdir() if not file.name.startswith("_")}
     - {"course"}  # the style sheet of figures

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from lib.data import batches, check_examples, check_label, digits, idx_images, ten_points
+from lib.checks import check_examples, check_label
+from lib.data import batches, digits, idx_images, ten_points
 
 DIGITS = digits(torch.float64)
 

@@ -24,15 +24,8 @@ from fuzzing import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.data import (
-    batches,
-    check_count,
-    check_examples,
-    check_label,
-    digits,
-    idx_images,
-    ten_points,
-)
+from lib.checks import check_count, check_examples, check_label
+from lib.data import batches, digits, idx_images, ten_points
 
 dtypes = st.sampled_from(DTYPES) | anything
 integers = st.integers(-3, 12) | st.sampled_from(

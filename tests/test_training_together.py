@@ -43,6 +43,24 @@ def test_train_together_takes_the_steps_that_train_takes(setting):
         torch.testing.assert_close(theta[0, i], theta_of(model))
 
 
+def test_a_loss_may_come_as_a_vector_of_one_number(setting):
+    model, x, label = setting
+    descent = partial(GradientDescent, lr=0.1)
+
+    def in_a_vector(output, label):
+        return losses.cross_entropy(output, label).reshape(1)
+
+    theta0, kwargs = theta_of(model), {"batch_size": 4, "seeds": [0]}
+    plain, boxed = (
+        train_together(model, loss_fn, x, label, theta0[None], descent, 3, **kwargs)
+        for loss_fn in (losses.cross_entropy, in_a_vector)
+    )
+    assert plain[0].shape == boxed[0].shape == (3, 1)
+    assert torch.equal(plain[1], boxed[1])
+    history = train(model, in_a_vector, x, label, descent, 1, batch_size=4)
+    torch.testing.assert_close(torch.tensor(history.loss), boxed[0][:, 0])
+
+
 def test_train_together_gives_each_copy_its_rate_and_schedule(setting):
     start = theta_of(setting[0]).repeat(2, 1)
     rates = torch.tensor([[0.1], [0.4]], dtype=torch.float64)

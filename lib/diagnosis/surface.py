@@ -3,6 +3,7 @@
 import torch
 from scipy.sparse.linalg import LinearOperator
 
+from lib.checks import check_loss
 from lib.hessian import HessianOperator
 from lib.hessian.arguments import check_joined, fitting
 
@@ -58,10 +59,7 @@ class Surface:
         for x, label in self.chunks:
             with fitting("data"):
                 loss = self.loss_fn(self.model(x), label)
-            if not torch.is_tensor(loss) or loss.numel() != 1 or loss.is_complex():
-                raise ValueError(
-                    f"loss_fn must return a scalar tensor, the mean over a batch, got {loss}"
-                )
+            check_loss(loss)
             shares.append(loss.double() * (len(label) / self.num_examples))
         return torch.stack(shares).sum().item()
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from lib.data import generator_of
+from lib.checks import generator_of
 from lib.hessian.arguments import as_tensor, check_module
 
 

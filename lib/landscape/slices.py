@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from lib.checks import check_loss
 from lib.hessian import HessianOperator
 from lib.hessian.arguments import as_tensor, fitting
 from lib.landscape.directions import split, trainable
@@ -136,7 +137,9 @@ def _losses(model, loss_fn, data, xs, u, ys, v):
                             torch._foreach_add_(moved, u, alpha=x)
                             with layers.at(x, y):
                                 output = model(inputs)
-                            total[j, i] += len(label) * _scalar(loss_fn(output, label))
+                            loss = loss_fn(output, label)
+                            check_loss(loss)
+                            total[j, i] += len(label) * loss.item()
                             bar.update()
                 seen += len(label)
         finally:
@@ -146,12 +149,6 @@ def _losses(model, loss_fn, data, xs, u, ys, v):
     if not seen:
         raise ValueError("data must hold at least one example, got none")
     return total / seen
-
-
-def _scalar(loss):
-    if not torch.is_tensor(loss) or loss.numel() != 1 or loss.is_complex():
-        raise ValueError(f"loss_fn must return a scalar tensor, the mean over a batch, got {loss}")
-    return loss.item()
 
 
 def _unit(parts):

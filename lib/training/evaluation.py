@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import torch
 
-from lib.data import check_examples, check_label
+from lib.checks import check_examples, check_label, check_loss
 from lib.training.history import Evaluation
 
 
@@ -60,8 +60,7 @@ def check_fit(model, loss_fn, x, label, where=""):
         except RuntimeError as error:
             given = f"{where}label of {label.dtype}"
             raise ValueError(f"{given} does not fit loss_fn: {error}") from error
-    if not isinstance(loss, torch.Tensor) or loss.ndim or loss.is_complex():
-        raise ValueError(f"loss_fn must return a scalar tensor, the mean over a batch, got {loss}")
+    check_loss(loss)
 
 
 @contextmanager

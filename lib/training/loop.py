@@ -8,7 +8,8 @@ from numbers import Real
 
 import torch
 
-from lib.data import batches, check_count, check_seed
+from lib.checks import check_count, check_seed
+from lib.data import batches
 from lib.progress import in_sweep, progress_bar
 from lib.training.evaluation import accuracy_of, check_fit, score
 from lib.training.history import history_of

@@ -4,7 +4,7 @@ import itertools
 
 import torch
 
-from lib.data import check_count, check_floating, check_seed, generator_of
+from lib.checks import check_count, check_floating, check_seed, generator_of
 from lib.losses import softmax
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from lib.data import check_count
+from lib.checks import check_count
 
 
 def seeds(count):

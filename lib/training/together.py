@@ -6,7 +6,7 @@ from numbers import Integral, Real
 
 import torch
 
-from lib.data import check_count, generator_of
+from lib.checks import check_count, generator_of
 from lib.hessian import flat_loss
 from lib.optimizers import checked_factor
 from lib.training.evaluation import check_fit
@@ -86,7 +86,7 @@ def train_together(
 
     def objective(theta, x, label):
         loss, _ = flat_loss(model, loss_fn, x, label)
-        return loss(theta) + weight_decay / 2 * (theta @ theta)
+        return loss(theta).reshape(()) + weight_decay / 2 * (theta @ theta)
 
     each = torch.func.vmap(objective)
     theta = theta0.detach().clone().requires_grad_()

@@ -6,6 +6,13 @@ import operator
 import torch
 
 
+def integer(name, value):
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, got {value!r}") from None
+
+
 def check_count(name, number, largest=math.inf):
     """The number as an int, refused by its name unless it is one of 1, ..., largest.
 
@@ -13,10 +20,7 @@ def check_count(name, number, largest=math.inf):
     Traceback (most recent call last):
     ValueError: batch_size must be 1 to 20, got 0
     """
-    try:
-        number = operator.index(number)
-    except TypeError:
-        raise TypeError(f"{name} must be an int, got {number!r}") from None
+    number = integer(name, number)
     if not 1 <= number <= largest:
         raise ValueError(f"{name} must be 1 to {largest}, got {number}")
     return number
@@ -29,10 +33,7 @@ def check_seed(seed):
     Traceback (most recent call last):
     ValueError: seed must be 0 to 2^64 - 1, got -1
     """
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        raise TypeError(f"seed must be an int, got {seed!r}") from None
+    number = integer("seed", seed)
     if not 0 <= number < 2**64:
         raise ValueError(f"seed must be 0 to 2^64 - 1, got {seed!r}")
     return number
@@ -47,6 +48,11 @@ def check_floating(dtype):
     """Refuse what is no floating type of torch, in which images would be rounded to 0 and 1."""
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise TypeError(f"dtype must be a floating type such as torch.float32, got {dtype!r}")
+
+
+def check_module(model):
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
 
 
 def check_examples(**tensors):

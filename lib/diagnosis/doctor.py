@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from lib.checks import check_module
 from lib.diagnosis.chart import decide
 from lib.diagnosis.examine import Examination
 from lib.diagnosis.guard import untouched
@@ -70,8 +71,7 @@ def diagnose(model, loss_fn, data, history=None, optimizer=None, max_gradients=2
 
 
 def check(model, loss_fn, optimizer, max_gradients):
-    if not isinstance(model, torch.nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    check_module(model)
     if not callable(loss_fn):
         raise TypeError(f"loss_fn must be a function of output and label, got {loss_fn!r}")
     if not 20 <= real("max_gradients", max_gradients) <= 1e9:

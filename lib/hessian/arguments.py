@@ -1,18 +1,12 @@
 """Arguments refused by their names, before anything is computed."""
 
-import operator
 from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
 import torch
 
-
-def integer(name, value):
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an int, got {value!r}") from None
+from lib.checks import integer
 
 
 def at_least(name, value, low):
@@ -38,11 +32,6 @@ def as_tensor(values, dtype=None):
     """Numbers of any kind as a tensor; an array is copied, lest torch warn of a read-only one."""
     values = values.copy() if isinstance(values, np.ndarray) else values
     return torch.as_tensor(values, dtype=dtype).detach()
-
-
-def check_module(model):
-    if not isinstance(model, torch.nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
 
 
 def check_function(name, function):

@@ -2,7 +2,8 @@
 
 import torch
 
-from lib.hessian.arguments import check_function, check_module
+from lib.checks import check_module
+from lib.hessian.arguments import check_function
 
 
 def flat_loss(model, loss_fn, x, label):

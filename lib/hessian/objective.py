@@ -6,7 +6,8 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map
 
-from lib.hessian.arguments import check_function, check_joined, check_module
+from lib.checks import check_module
+from lib.hessian.arguments import check_function, check_joined
 
 UNSTEADY = (
     torch.nn.modules.dropout._DropoutNd,

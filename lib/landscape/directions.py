@@ -2,8 +2,8 @@
 
 import torch
 
-from lib.checks import generator_of
-from lib.hessian.arguments import as_tensor, check_module
+from lib.checks import check_module, generator_of
+from lib.hessian.arguments import as_tensor
 
 
 def random_direction(model, seed=0, orthogonal_to=None):

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import torch
 
-from lib.checks import check_examples, check_label, check_loss
+from lib.checks import check_examples, check_label, check_loss, check_module
 from lib.training.history import Evaluation
 
 
@@ -41,8 +41,7 @@ def accuracy_of(output, label):
 
 def check_fit(model, loss_fn, x, label, where=""):
     """Refuse data, model and loss that do not fit together, by a look at two examples."""
-    if not isinstance(model, torch.nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    check_module(model)
     if not callable(loss_fn):
         raise TypeError(f"loss_fn must be a function of output and label, got {loss_fn!r}")
     check_examples(**{f"{where}x": x, f"{where}label": label})

@@ -68,7 +68,7 @@ def check(H, k, which, tol=1e-8, **options):
 @pytest.mark.parametrize("d", [5, 80])
 def test_eigenpairs_are_numpys(d, k, which):
     pairs = check(symmetric(draw(d, seed=1)), k, which)
-    assert pairs.num_matvecs <= d + k
+    assert pairs.num_matvecs <= d
 
 
 @each_end
@@ -164,12 +164,21 @@ def test_eigenpairs_say_when_products_ran_out():
     operator, calls = counted(H)
     pairs = eigenpairs(operator, k=2, which="BE", tol=1e-6, max_matvecs=15)
     assert not pairs.converged
-    assert pairs.num_matvecs == len(calls) == 17  # and one more for each residual
+    assert pairs.num_matvecs == len(calls) == 15
     assert pairs.residuals.max() > 1e-6
     torch.testing.assert_close(
         (H @ pairs.evecs - pairs.evecs * pairs.evals).norm(dim=0), pairs.residuals
     )
     assert eigenpairs(H, k=2, which="BE", tol=1e-6).converged
+
+
+def test_residuals_tell_of_an_operator_that_is_not_symmetric():
+    H = symmetric(draw(60, seed=6)) + 0.1 * torch.triu(draw(60, 60, seed=7), 1)
+    pairs = eigenpairs(counted(H)[0], k=2, which="BE", max_matvecs=40)
+    assert not pairs.converged
+    torch.testing.assert_close(
+        (H @ pairs.evecs - pairs.evecs * pairs.evals).norm(dim=0), pairs.residuals
+    )
 
 
 def test_eigenpairs_spend_less_where_less_is_asked():
@@ -237,14 +246,6 @@ def test_eigenpairs_interrupted_are_the_best_so_far(products):
     limited = eigenpairs(H, k=2, which="BE", tol=1e-8, max_matvecs=products)
     torch.testing.assert_close(pairs.evals, limited.evals)
     torch.testing.assert_close(pairs.residuals, limited.residuals, rtol=1e-9, atol=1e-12)
-
-
-def test_eigenpairs_interrupted_at_the_last_check_are_not_converged():
-    H = symmetric([5.0, 1.0, -3.0])
-    with pytest.warns(UserWarning, match="eigenpairs was interrupted"):
-        pairs = eigenpairs(interrupted_after(H, 4), k=2, which="BE")
-    assert not pairs.converged
-    torch.testing.assert_close(pairs.evals, tensor([-3, 5]))
 
 
 def test_eigenpairs_interrupted_before_there_is_anything_stop_as_python_does():

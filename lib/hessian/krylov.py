@@ -16,8 +16,8 @@ class KrylovSpace:
 
     Vector by vector, V is multiplied by H, and what is new in H v joins V. The matrix
     :math:`T = V H V^\top` over the multiplied vectors holds the Ritz pairs: where
-    :math:`T c = \vartheta c`, the vector :math:`V^\top c` approximates an eigenvector, with a
-    residual exactly as long as the part of :math:`H V^\top c` outside the multiplied vectors.
+    :math:`T c = \vartheta c`, the vector :math:`V^\top c` approximates an eigenvector, and as
+    :math:`H V^\top c` lies in the space, so does the residual, which takes no further product.
     One start vector makes this the Lanczos iteration.
 
     Args:
@@ -67,8 +67,10 @@ class KrylovSpace:
             T[: len(column), i] = column
         scale = np.abs(T).max() or 1.0  # squares of 1e-200 would be 0
         T /= scale
-        evals, c = np.linalg.eigh(T[: self.size])  # from the lower triangle, which is complete
-        return scale * evals, c, scale * np.linalg.norm(T[self.size :] @ c, axis=0)
+        evals, c = np.linalg.eigh(T[: self.size])
+        off = T @ c  # of the whole T, though eigh reads its lower triangle: H may not be symmetric
+        off[: self.size] -= evals * c
+        return scale * evals, c, scale * np.linalg.norm(off, axis=0)
 
     def combine(self, c):
         """The vectors V^T c, as rows (k, d), for c in columns (size, k)."""

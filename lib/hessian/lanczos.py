@@ -31,8 +31,9 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, p
     accepted when its residual :math:`\lVert H v - \lambda v \rVert` is at most ``tol`` times the
     largest absolute eigenvalue; some eigenvalue then lies within the residual of the one
     returned, as a rule the outermost one, at a loose ``tol`` now and then its neighbour. The
-    reported residuals are recomputed with one product each. As many start vectors are used as
-    pairs are wanted at one end, so that a multiple eigenvalue comes as often as it should.
+    residuals are those of the products made, which no estimate stands in for. As many start
+    vectors are used as pairs are wanted at one end, so that a multiple eigenvalue comes as often
+    as it should.
 
     Args:
         H: symmetric tensor or array (d, d), SciPy ``LinearOperator``, or ``HessianOperator``.
@@ -40,7 +41,7 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, p
         which: SciPy's names: "LA" largest, "SA" smallest, "LM" largest in size, "BE" half from
             each end (for odd k one more from the upper).
         tol: as above, 0 < tol < 1. Products in float32 are too coarse for much below 1e-5.
-        max_matvecs: products to spend on the search, >= k.
+        max_matvecs: products to spend, >= k.
         v0: start vector (d,), such as the eigenvector before the last training steps, or the sum
             of several; a tenth of a random vector is added and at least 10 products are made, so
             that an eigenvector that is not, or no longer, a wanted one leads away from itself; of
@@ -55,8 +56,8 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, p
     Returns:
         A named tuple ``(evals, evecs, residuals, num_matvecs, converged)``, its tensors on H's
         device, in float64, or float32 where H is. Where ``converged`` is False, the residuals tell
-        how far it got. A KeyboardInterrupt, once k products are made, ends the search so, with a
-        warning.
+        how far it got. A KeyboardInterrupt, once k products are made, ends the search early, with
+        a warning.
 
     Raises:
         TypeError: H or an argument is of no kind named above.
@@ -75,7 +76,7 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, p
     elif which == "LA" and hasattr(H, "gradient"):
         starts[0] = _toward(H.gradient(), starts[0])
     enough, most = k if v0 is None else max(k, MIN_WARM), min(n, max_matvecs)
-    space, done = KrylovSpace(product, starts, seed + 1), False
+    space, done, converged = KrylovSpace(product, starts, seed + 1), False, False
     agree = getattr(H, "agree", bool)
     bar = progress_bar(most, progress, "products")
     with until_interrupted("eigenpairs", lambda: space.size >= k), bar:
@@ -83,21 +84,17 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, p
             space.grow()
             bar.update()
             size = space.size
-            # A look at the Ritz pairs costs size³: after each product first, fewer times later.
-            if size == most or (size >= enough and size % (1 + size // 20) == 0):
+            # A look costs size³, a product at least n: after each one while that is cheap.
+            if size == most or (size >= enough and size % (1 + min(size, size**3 // n) // 20) == 0):
                 evals, _, residuals = space.ritz()
                 at, limit = _positions(evals, k, which), tol * np.abs(evals).max()
                 worst = residuals[at].max()
-                # Below the limit by a tenth: products are rounded.
-                done = agree(size == most or worst <= 0.9 * limit)
-                bar.set_postfix_str(f"residual {worst:.1e}, to be {limit:.1e}", refresh=False)
-        evals, evecs, _ = _wanted(space, k, which)
-        residuals = [norm(product(v) - x * v) for x, v in zip(evals, evecs, strict=True)]
-        converged = bool(max(residuals) <= limit)
-        residuals = torch.tensor(residuals, dtype=torch.float64).to(like)
-        return Eigenpairs(evals, evecs.T, residuals, size + k, converged)
-    evals, evecs, residuals = _wanted(space, k, which)  # interrupted: no product more
-    return Eigenpairs(evals, evecs.T, residuals, space.size, False)
+                converged = bool(worst <= limit)
+                # At the limit itself the neighbour of the outermost pair is taken more often.
+                done = agree(size == most or worst <= limit / 2)
+                bar.set_postfix_str(f"residual {worst:.1e}, to be {limit / 2:.1e}", refresh=False)
+    evals, evecs, residuals = _wanted(space, k, which)
+    return Eigenpairs(evals, evecs.T, residuals, space.size, converged)
 
 
 def sharpness(H, **options):

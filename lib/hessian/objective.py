@@ -59,12 +59,12 @@ class Objective:
 
     def follow(self):
         """Take the leaves anew if the model has changed; tell whether it has."""
-        if self._check_layout() != self._layout:
-            raise ValueError("the model's parameters are no longer the same: make a new operator")
-        self.check_mode()
         now = self._state()
         if self.snapshot is not None and _equal(now, self.snapshot):
             return False
+        if self._check_layout() != self._layout:
+            raise ValueError("the model's parameters are no longer the same: make a new operator")
+        self.check_mode()
         with torch.inference_mode(False):
             self.snapshot = {key: t.clone() if torch.is_tensor(t) else t for key, t in now.items()}
         self.leaves = self.params
@@ -87,9 +87,7 @@ class Objective:
 
     def check_mode(self):
         for name, module in self.model.named_modules():
-            rate = getattr(module, "dropout", 0)  # a number in attention and recurrent modules
-            unsteady = isinstance(module, UNSTEADY) or (isinstance(rate, float) and rate > 0)
-            if module.training and unsteady:
+            if module.training and (isinstance(module, UNSTEADY) or _dropout(module) > 0):
                 raise ValueError(
                     f"module {name!r} ({type(module).__name__}) has no fixed loss in training "
                     "mode: call model.eval() first"
@@ -122,10 +120,12 @@ class Objective:
         return [(p.shape, p.dtype, p.device) for p in params]
 
     def _state(self):
-        """All that the loss depends on: parameters, buffers, and modes of the modules."""
-        tensors = (*self._loss.named_parameters(), *self._loss.named_buffers())
-        modes = {name: module.training for name, module in self._loss.named_modules()}
-        return {name: self._cast(t.detach()) for name, t in tensors} | modes
+        """All that the loss and the leaves depend on: a dict of tensors and of modules' modes."""
+        params, modules = dict(self._loss.named_parameters()), self._loss.named_modules()
+        tensors = params | dict(self._loss.named_buffers())
+        modes = {name: (module.training, _dropout(module)) for name, module in modules}
+        free = {"requires_grad": [name for name, p in params.items() if p.requires_grad]}
+        return {name: self._cast(t.detach()) for name, t in tensors.items()} | modes | free
 
     def _fit(self, t):
         return self._cast(t.to(self.params[0].device)) if torch.is_tensor(t) else t
@@ -134,9 +134,17 @@ class Objective:
         return t.to(self.dtype) if self.dtype and t.is_floating_point() else t
 
 
+def _dropout(module):
+    """The rate at which a module drops by itself, as attention and recurrent modules do."""
+    rate = getattr(module, "dropout", 0)  # in other modules it may be a module
+    return rate if isinstance(rate, float) else 0
+
+
 def _equal(now, before):
     # By value: writes through .data leave a tensor's version counter and address as they were.
     def same(a, b):
-        return a.dtype == b.dtype and torch.equal(a, b) if torch.is_tensor(a) else a == b
+        if torch.is_tensor(a):
+            return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
+        return a == b
 
     return now.keys() == before.keys() and all(same(now[key], before[key]) for key in now)

@@ -25,6 +25,7 @@ from lib.training import mlp
 
 TOL = 1e-3
 TOP_TOL = 1e-2
+STARTS = 15  # where each run has a start of its own, and products as it happens
 WHOLE = (64, 26, 10, 10)  # 2,070 parameters
 PYHESSIAN, CURVLINOPS, TORCH = "PyHessian", "curvlinops", "torch.func"
 
@@ -110,7 +111,7 @@ def both_ends(page, name, model, data):
         on_curvlinops: lambda: partial(by_scipy, lambda *a: curvlinops_operator(*a).to_scipy(), []),
         GRADIENT: lambda: gradient_of(model, data),
     }
-    ways = in_turn(ways)
+    ways = in_turn(ways, STARTS)
     note = (
         f"From the model to the pairs, operator and graph included; tolerance {TOL:g} for all, "
         "each run from a start of its own. Errors are medians of the eigenvalues', against float64 "

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from lib.checks import check_module
+from lib.checks import check_function, check_module, real
 from lib.diagnosis.chart import decide
 from lib.diagnosis.examine import Examination
 from lib.diagnosis.guard import untouched
 from lib.diagnosis.result import Diagnosis
 from lib.diagnosis.surface import Surface
-from lib.hessian.arguments import real
 from lib.training import History
 
 
@@ -72,8 +71,7 @@ def diagnose(model, loss_fn, data, history=None, optimizer=None, max_gradients=2
 
 def check(model, loss_fn, optimizer, max_gradients):
     check_module(model)
-    if not callable(loss_fn):
-        raise TypeError(f"loss_fn must be a function of output and label, got {loss_fn!r}")
+    check_function("loss_fn", loss_fn)
     if not 20 <= real("max_gradients", max_gradients) <= 1e9:
         raise ValueError(f"max_gradients must be from 20 to 1e9, got {max_gradients}")
     trained = {id(p) for p in model.parameters() if p.requires_grad}

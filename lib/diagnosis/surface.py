@@ -3,9 +3,8 @@
 import torch
 from scipy.sparse.linalg import LinearOperator
 
-from lib.checks import check_loss
+from lib.checks import check_joined, check_loss, fitting
 from lib.hessian import HessianOperator
-from lib.hessian.arguments import check_joined, fitting
 
 MERGE = (
     100_000  # numbers in x: below it batches are put together, which costs memory and saves time

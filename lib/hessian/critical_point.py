@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lib.hessian.arguments import real
+from lib.checks import real
 from lib.hessian.krylov import as_product
 from lib.hessian.lanczos import eigenpairs
 

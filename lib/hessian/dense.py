@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lib.hessian.arguments import at_least, check_function
+from lib.checks import at_least, check_function
 
 
 def gradient(loss, theta):

@@ -2,8 +2,7 @@
 
 import torch
 
-from lib.checks import check_module
-from lib.hessian.arguments import check_function
+from lib.checks import check_function, check_module
 
 
 def flat_loss(model, loss_fn, x, label):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator
 
-from lib.hessian.arguments import as_tensor, at_least
+from lib.checks import as_tensor, at_least
 
 BLOCK = 32  # basis vectors stored together, so that memory grows with use and nothing is copied
 

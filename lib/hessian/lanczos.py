@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lib.checks import integer
-from lib.hessian.arguments import as_tensor, real
+from lib.checks import as_tensor, integer, real
 from lib.hessian.krylov import KrylovSpace, as_product, norm, random_rows
 from lib.progress import progress_bar, until_interrupted
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from lib.hessian.arguments import at_least, check_function, real
+from lib.checks import at_least, check_function, real
 from lib.hessian.dense import gradient, hessian
 
 

@@ -6,8 +6,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map
 
-from lib.checks import check_module
-from lib.hessian.arguments import check_function, check_joined
+from lib.checks import check_function, check_joined, check_module
 
 UNSTEADY = (
     torch.nn.modules.dropout._DropoutNd,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import torch
 from scipy.sparse.linalg import LinearOperator
 
+from lib.checks import fitting, real
 from lib.hessian import ranks
-from lib.hessian.arguments import fitting, real
 from lib.hessian.dense import differentiate, flat_gradient, graph_mode, hessian_rows
 from lib.hessian.graphs import KeptGraphs
 from lib.hessian.objective import Objective

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lib.hessian.arguments import as_tensor, at_least
+from lib.checks import as_tensor, at_least
 from lib.hessian.krylov import as_product, random_rows
 from lib.progress import progress_bar, until_interrupted
 

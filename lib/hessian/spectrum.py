@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.hessian.arguments import at_least, real
+from lib.checks import at_least, real
 from lib.hessian.krylov import KrylovSpace, as_product, random_rows
 from lib.hessian.probes import Partial
 from lib.progress import progress_bar, until_interrupted

@@ -2,8 +2,7 @@
 
 import torch
 
-from lib.checks import check_module, generator_of
-from lib.hessian.arguments import as_tensor
+from lib.checks import as_tensor, check_module, generator_of
 
 
 def random_direction(model, seed=0, orthogonal_to=None):

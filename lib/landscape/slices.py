@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 import torch
 
-from lib.checks import check_loss
+from lib.checks import as_tensor, check_loss, fitting
 from lib.hessian import HessianOperator
-from lib.hessian.arguments import as_tensor, fitting
 from lib.landscape.directions import split, trainable
 from lib.landscape.first_layers import FirstLayers
 from lib.progress import progress_bar

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import torch
 
-from lib.checks import check_examples, check_label, check_loss, check_module
+from lib.checks import check_examples, check_function, check_label, check_loss, check_module
 from lib.training.history import Evaluation
 
 
@@ -42,8 +42,7 @@ def accuracy_of(output, label):
 def check_fit(model, loss_fn, x, label, where=""):
     """Refuse data, model and loss that do not fit together, by a look at two examples."""
     check_module(model)
-    if not callable(loss_fn):
-        raise TypeError(f"loss_fn must be a function of output and label, got {loss_fn!r}")
+    check_function("loss_fn", loss_fn)
     check_examples(**{f"{where}x": x, f"{where}label": label})
     with _eval_mode(model), torch.no_grad():
         try:

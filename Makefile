@@ -94,9 +94,8 @@ $(BENCH_READY): $(READY)
 	$(PIP) --quiet -c constraints.txt $(TORCH) torchvision $$peer || failed="$$failed $$peer"; done; \
 	if [ -n "$$failed" ]; then echo "Not installed:$$failed"; else touch $(BENCH_READY); fi
 
-# glibc is to keep what is freed below 32 MB, where its own threshold ends up, or page faults decide.
 bench: $(BENCH_READY)
-	MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1000000000000 OMP_NUM_THREADS=1 $(PY) -m benchmarks
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks
 	$(PY) benchmarks/explorer.py
 	@if [ -e _build/html/index.html ]; then $(PY) benchmarks/website.py; \
 	else echo "benchmarks/website.py is left out: there is no website yet, run make book"; fi

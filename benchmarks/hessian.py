@@ -25,7 +25,7 @@ from lib.training import mlp
 
 TOL = 1e-3
 TOP_TOL = 1e-2
-STARTS = 15  # where each run has a start of its own, and products as it happens
+MORE_RUNS = 15  # where times vary: with page faults, or with each run's own start
 WHOLE = (64, 26, 10, 10)  # 2,070 parameters
 PYHESSIAN, CURVLINOPS, TORCH = "PyHessian", "curvlinops", "torch.func"
 
@@ -76,7 +76,7 @@ def products(model, data, v):
 
 def product(page, name, model, data):
     v = torch.randn(sum(p.numel() for p in model.parameters()))
-    ways = in_turn(products(model, data, v))
+    ways = in_turn(products(model, data, v), MORE_RUNS)
     true = HessianOperator(model, cross_entropy, [data], dtype=torch.float64).product(v.double())
     for key in ways.keys() - {GRADIENT}:
         if ways[key].times:
@@ -111,7 +111,7 @@ def both_ends(page, name, model, data):
         on_curvlinops: lambda: partial(by_scipy, lambda *a: curvlinops_operator(*a).to_scipy(), []),
         GRADIENT: lambda: gradient_of(model, data),
     }
-    ways = in_turn(ways, STARTS)
+    ways = in_turn(ways, MORE_RUNS)
     note = (
         f"From the model to the pairs, operator and graph included; tolerance {TOL:g} for all, "
         "each run from a start of its own. Errors are medians of the eigenvalues', against float64 "
@@ -143,7 +143,7 @@ def top(page, name, model, data):
         PYHESSIAN: lambda: by_pyhessian,
         GRADIENT: lambda: gradient_of(model, data),
     }
-    ways = in_turn(ways)
+    ways = in_turn(ways, MORE_RUNS)
     note = (
         f"From the model to the eigenvalue; error as above, at most {TOL:g} wanted. PyHessian's "
         f"tolerance {TOL:g} is of the change between iterations, lib's {TOP_TOL:g} of the residual,"

@@ -15,8 +15,7 @@ HEAD = """# Benchmarks
 Written by `make bench`. Times are processor time on one thread, medians with quartiles in
 brackets; every way of doing a piece of work ran in the same process, one run of all in turn after
 the other, after a warm-up that is not counted. "lib / it" is the median, with quartiles, of lib's
-time over that way's, run by run: below 1, lib is faster. Memory once taken was kept (glibc's
-settings are in the Makefile), lest page faults decide.
+time over that way's, run by run: below 1, lib is faster.
 """
 
 

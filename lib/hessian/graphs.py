@@ -31,7 +31,7 @@ class KeptGraphs:
     def find(self, i, batch):
         """The gradient of batch i, None where it is not kept."""
         kept = self.kept.get(i)
-        if kept is None or _same(kept.batch, batch):
+        if kept is None or kept.batch is batch or _same(kept.batch, batch):
             return kept and kept.g
         self.clear()
         self.budget = 0

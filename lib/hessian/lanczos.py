@@ -29,10 +29,10 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, p
     One Krylov space with full reorthogonalisation serves both ends of the spectrum. A pair is
     accepted when its residual :math:`\lVert H v - \lambda v \rVert` is at most ``tol`` times the
     largest absolute eigenvalue; some eigenvalue then lies within the residual of the one
-    returned, as a rule the outermost one, at a loose ``tol`` now and then its neighbour. The
-    residuals are those of the products made, which no estimate stands in for. As many start
-    vectors are used as pairs are wanted at one end, so that a multiple eigenvalue comes as often
-    as it should.
+    returned, as a rule the outermost one, at a loose ``tol`` now and then its neighbour. Residuals
+    are computed from the products made, not estimated, and the search goes on to half the limit,
+    where a neighbour is rarer. As many start vectors are used as pairs are wanted at one end, so
+    that a multiple eigenvalue comes as often as it should.
 
     Args:
         H: symmetric tensor or array (d, d), SciPy ``LinearOperator``, or ``HessianOperator``.
@@ -89,7 +89,6 @@ def eigenpairs(H, k=1, which="LA", tol=1e-3, max_matvecs=500, v0=None, seed=0, p
                 at, limit = _positions(evals, k, which), tol * np.abs(evals).max()
                 worst = residuals[at].max()
                 converged = bool(worst <= limit)
-                # At the limit itself the neighbour of the outermost pair is taken more often.
                 done = agree(size == most or worst <= limit / 2)
                 bar.set_postfix_str(f"residual {worst:.1e}, to be {limit / 2:.1e}", refresh=False)
     evals, evecs, residuals = _wanted(space, k, which)

@@ -248,6 +248,17 @@ def test_eigenpairs_interrupted_are_the_best_so_far(products):
     torch.testing.assert_close(pairs.residuals, limited.residuals, rtol=1e-9, atol=1e-12)
 
 
+def test_eigenpairs_interrupted_between_the_limit_and_its_half_are_not_converged():
+    H = symmetric([1.1, *np.linspace(-1, 1, 98), -1.1])
+    search = partial(eigenpairs, k=2, which="BE", tol=1e-2)
+    enough = next(n for n in range(2, 100) if search(H, max_matvecs=n).converged)
+    assert enough < search(H).num_matvecs
+    with pytest.warns(UserWarning, match="eigenpairs was interrupted"):
+        pairs = search(interrupted_after(H, enough))
+    assert not pairs.converged
+    torch.testing.assert_close(pairs.evals, tensor([-1.1, 1.1]), rtol=0, atol=1e-2)
+
+
 def test_eigenpairs_interrupted_before_there_is_anything_stop_as_python_does():
     with pytest.raises(KeyboardInterrupt):
         eigenpairs(interrupted_after(torch.eye(5).double(), 1), k=2, which="BE")
